@@ -1,0 +1,32 @@
+//! Every limit of the product, with its unit. Configuration may lower or raise what says so.
+
+/// Longest session key, bytes.
+pub const SESSION_KEY_BYTES: usize = 256;
+/// Longest write id, bytes.
+pub const ID_BYTES: usize = 255;
+/// Longest request path with query, bytes.
+pub const PATH_BYTES: usize = 8192;
+/// Most request header bytes kept with an entry (names and values).
+pub const HEADERS_BYTES: usize = 65536;
+/// Request body, bytes: the default of `limits.body_bytes`.
+pub const BODY_BYTES_DEFAULT: u64 = 1 << 20;
+/// Request body, bytes: the most that `limits.body_bytes` may be.
+pub const BODY_BYTES_MAX: u64 = 16 << 20;
+/// One gRPC message, bytes: the largest body, its headers and framing.
+pub const MESSAGE_BYTES: usize = (BODY_BYTES_MAX as usize) + 4 * HEADERS_BYTES;
+/// Sessions in an Envoy's slot table: the default of `limits.sessions`.
+pub const SESSIONS_DEFAULT: u64 = 16_384;
+/// Sessions in an Envoy's slot table: the most that `limits.sessions` may be.
+pub const SESSIONS_MAX: u64 = 1 << 20;
+/// Requests that one worker holds at once; one more is refused.
+pub const HELD_REQUESTS: usize = 4096;
+/// Response body that a guard remembers, bytes: the default of `remember.response_bytes`.
+pub const RESPONSE_BYTES_DEFAULT: u64 = 65_536;
+/// Ends that wait in a gateway worker for the next message or tick.
+pub const ENDS_QUEUED: usize = 64;
+/// How often a filter worker looks at its deadlines, milliseconds.
+pub const TICK_MS: u64 = 20;
+/// Events that `reprise status` keeps.
+pub const EVENTS_KEPT: usize = 1000;
+/// Listed cases (divergences, conflicts, doubts) that `reprise status` keeps of each kind.
+pub const CASES_KEPT: usize = 1000;
