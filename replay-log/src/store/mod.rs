@@ -81,6 +81,9 @@ pub enum StoreError {
     },
 }
 
+/// Told of each key and value of a scan; `Ok(false)` ends it.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError> + 'a;
+
 /// Keeps records.
 pub trait Store: Send {
     /// Applies all writes in order and makes them durable before it returns.
@@ -89,12 +92,9 @@ pub trait Store: Send {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Calls `visit(key, value)` for every key that begins with `prefix`, in key order.
-    fn scan(
-        &self,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError>;
+    /// Calls `visit(key, value)` for every key that begins with `prefix`, in key order, until it
+    /// answers `false`.
+    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
     /// Its figures now.
     fn stats(&self) -> StoreStats;
