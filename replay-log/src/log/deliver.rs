@@ -1,0 +1,238 @@
+//! Delivery: which number of which session goes to which replica now.
+//!
+//! Each replica has a queue of ready sessions and a bound of how many are under way. A replica
+//! that does not answer with a guard's word is *away*: nothing is delivered to it, one probe at a
+//! time asks for it, and the first that is answered restarts everything at once.
+
+use super::record::{self, StoredEntry};
+use super::session::Session;
+use super::{Delivery, Log, Output, Staged};
+use crate::Now;
+use crate::store::StoreError;
+use prost::Message as _;
+use protocol::stamp::WriteStamp;
+use protocol::{Id, Incarnation, Link, Number, Position, Replica, SessionKey, Stamp};
+use std::collections::VecDeque;
+
+/// Between the probes of a replica that is away, milliseconds; jitter of a quarter is added.
+const PROBE_EVERY_MS: u64 = 80;
+
+/// Delivery to one replica.
+#[derive(Debug, Default)]
+pub(super) struct Delivering {
+    ready: VecDeque<SessionKey>,
+    pub(super) under_way: usize,
+    /// When the next probe is due; `None` while the replica is not away.
+    probe_at_ms: Option<u64>,
+    probing: bool,
+    /// It came back to a backlog that is not drained yet.
+    pub(super) had_backlog: bool,
+}
+
+impl Delivering {
+    pub(super) fn next_probe_ms(&self) -> Option<u64> {
+        if self.probing { None } else { self.probe_at_ms }
+    }
+
+    pub(super) fn probe_ended(&mut self, now: Now) {
+        self.probing = false;
+        if self.probe_at_ms.is_some() {
+            self.probe_at_ms = Some(now.mono_ms + PROBE_EVERY_MS);
+        }
+    }
+
+    pub(super) fn is_away(&self) -> bool {
+        self.probe_at_ms.is_some()
+    }
+}
+
+impl Session {
+    /// The next number for a replica, if it may be delivered, or when to ask again.
+    fn next_for(&self, replica: Replica, now: Now, grace_ms: u64) -> Next {
+        let lane = &self.lanes[replica.index()];
+        let seq = self.settled[replica.index()] + 1;
+        let Some(entry) = self.entry(seq) else { return Next::Nothing };
+        let Some(ended_ms) = entry.ended_ms else { return Next::Nothing };
+        if lane.delivering.is_some() {
+            return Next::Nothing;
+        }
+        let mirrored = replica == Replica::Secondary && !self.pinned && !entry.withdrawn;
+        let grace = if mirrored { ended_ms + grace_ms } else { 0 };
+        match lane.not_before_ms.max(grace) {
+            at if at > now.mono_ms => Next::At(at),
+            _ => Next::Deliver(seq),
+        }
+    }
+}
+
+enum Next {
+    Nothing,
+    At(u64),
+    Deliver(u64),
+}
+
+impl Log {
+    pub(super) fn is_away(&self, replica: Replica) -> bool {
+        self.delivering[replica.index()].is_away()
+    }
+
+    /// A request came back without a guard's word.
+    pub(super) fn went_away(&mut self, now: Now, replica: Replica) {
+        if !self.is_away(replica) {
+            self.delivering[replica.index()].probe_at_ms = Some(now.mono_ms);
+            self.event(now, "away", Some(replica), None, "no answer from its guard");
+        }
+    }
+
+    /// A guard spoke: its replica can be reached.
+    pub(super) fn came_back(&mut self, now: Now, replica: Replica) {
+        if !self.is_away(replica) {
+            return;
+        }
+        self.delivering[replica.index()].probe_at_ms = None;
+        self.event(now, "back", Some(replica), None, "its guard answers");
+        let behind: Vec<SessionKey> = self
+            .sessions
+            .iter()
+            .filter(|(_, s)| s.lag(replica) > 0)
+            .map(|(key, _)| key.clone())
+            .collect();
+        self.delivering[replica.index()].had_backlog |= !behind.is_empty();
+        for key in behind {
+            if let Some(session) = self.sessions.get_mut(&key) {
+                let lane = &mut session.lanes[replica.index()];
+                if lane.stuck_at.is_none() {
+                    lane.attempts = 0;
+                    lane.not_before_ms = 0;
+                }
+            }
+            self.queue(now, replica, &key);
+        }
+    }
+
+    pub(super) fn probe_if_due(&mut self, now: Now, replica: Replica) {
+        let due = self.delivering[replica.index()].next_probe_ms().is_some_and(|at| at <= now.mono_ms);
+        if due {
+            let jitter = self.jitter(PROBE_EVERY_MS / 4);
+            let delivering = &mut self.delivering[replica.index()];
+            delivering.probing = true;
+            delivering.probe_at_ms = Some(now.mono_ms + PROBE_EVERY_MS + jitter);
+            self.staged.push(Staged::Ready(Output::Probe { replica }));
+        }
+    }
+
+    /// The session's next number for this replica failed: not again before a while.
+    pub(super) fn back_off(&mut self, now: Now, replica: Replica, key: &SessionKey, from: u64, to: u64) {
+        let jitter = self.jitter(1000);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let lane = &mut session.lanes[replica.index()];
+        let delay = (from << lane.attempts.min(16)).min(to);
+        lane.attempts = lane.attempts.saturating_add(1);
+        lane.not_before_ms = now.mono_ms + delay / 2 + delay * jitter / 2000 + 1;
+    }
+
+    pub(super) fn queue_both(&mut self, now: Now, key: &SessionKey) {
+        for replica in Replica::BOTH {
+            self.queue(now, replica, key);
+        }
+    }
+
+    /// Puts a session among the ready ones if its next number may go to the replica.
+    fn queue(&mut self, now: Now, replica: Replica, key: &SessionKey) {
+        let grace = self.grace_ms();
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        match session.next_for(replica, now, grace) {
+            Next::Nothing => {}
+            Next::At(at) => {
+                self.timers.insert((at, key.clone()));
+            }
+            Next::Deliver(_) => {
+                let lane = &mut session.lanes[replica.index()];
+                if !lane.queued {
+                    lane.queued = true;
+                    self.delivering[replica.index()].ready.push_back(key.clone());
+                }
+            }
+        }
+    }
+
+    fn grace_ms(&self) -> u64 {
+        if self.config.mirror_cluster.is_some() { self.config.mirror_grace_ms } else { 0 }
+    }
+
+    /// Starts deliveries up to the bound.
+    pub(super) fn pump(&mut self, now: Now, replica: Replica) {
+        let r = replica.index();
+        let grace = self.grace_ms();
+        while !self.is_away(replica) && self.delivering[r].under_way < self.config.delivery_parallel {
+            let Some(key) = self.delivering[r].ready.pop_front() else { break };
+            let Some(session) = self.sessions.get_mut(&key) else { continue };
+            session.lanes[r].queued = false;
+            match session.next_for(replica, now, grace) {
+                Next::Nothing => {}
+                Next::At(at) => {
+                    self.timers.insert((at, key));
+                }
+                Next::Deliver(seq) => {
+                    session.lanes[r].delivering = Some(seq);
+                    let number = session.number(seq);
+                    self.delivering[r].under_way += 1;
+                    self.staged.push(Staged::Deliver { replica, session: key, number });
+                }
+            }
+        }
+    }
+
+    /// Everything that a delivery carries, read from the store.
+    pub(super) fn payload(
+        &mut self,
+        replica: Replica,
+        key: SessionKey,
+        number: Number,
+    ) -> Result<Delivery, StoreError> {
+        let entry_key = record::entry_key(&key, number);
+        let damaged = |cause: &str| StoreError::Damaged {
+            path: Default::default(),
+            key: format!("{key} {number}"),
+            cause: cause.to_string(),
+        };
+        let bytes = self.store.get(&entry_key)?.ok_or_else(|| damaged("its entry is missing"))?;
+        let stored = StoredEntry::decode(bytes.as_slice())
+            .map_err(|e| damaged(&format!("its entry does not decode: {e}")))?;
+        let id = Id::new(stored.id).map_err(|e| damaged(&format!("its id {e}")))?;
+        let session = self.sessions.get_mut(&key);
+        let after: Option<Position> =
+            session.as_ref().and_then(|s| s.after).filter(|_| number.seq == 1);
+        let again = session.and_then(|s| s.entry_mut(number.seq)).is_some_and(|entry| {
+            let again = entry.attempted || entry.end_reported || !entry.releases.is_empty();
+            entry.attempted = true;
+            again
+        });
+        let stamp = WriteStamp {
+            session: key.clone(),
+            number,
+            link: Link::from_wire(&stored.link).unwrap_or_default(),
+            id,
+            time_ms: stored.received_ms,
+            after,
+            delivery: true,
+            noop: stored.withdrawn,
+            again,
+            log: self.incarnation,
+            journals: [
+                Incarnation::from_wire(&stored.primary_journal),
+                Incarnation::from_wire(&stored.secondary_journal),
+            ],
+        };
+        Ok(Delivery {
+            replica,
+            session: key,
+            number,
+            stamp: Stamp::Write(Box::new(stamp)),
+            method: stored.method,
+            path: stored.path,
+            headers: stored.headers,
+            body: stored.body,
+        })
+    }
+}

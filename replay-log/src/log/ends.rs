@@ -1,0 +1,260 @@
+//! What became of a write: the ends that gateways report, the words of guards, and settling.
+
+use super::append::remembered;
+use super::cases::Kind;
+use super::record;
+use super::session::Ran;
+use super::{Input, Log};
+use crate::store::Write;
+use crate::{Now, StreamId};
+use protocol::{Number, Replica, SessionKey, Verdict, Word, pb};
+
+impl Log {
+    /// A gateway says what became of a write that it released.
+    pub(super) fn end(&mut self, now: Now, end: &pb::End) {
+        let Ok(key) = SessionKey::new(end.session.as_str()) else { return };
+        let number = Number { epoch: end.epoch, seq: end.seq };
+        let word = Word::parse(&end.word).filter(|w| w.number == Some(number));
+        let ran_at = word.as_ref().filter(|w| w.verdict.has_run()).map(|w| w.replica);
+        if end.kind() == pb::end::Kind::MaybeDone {
+            self.counters.maybe_done += 1;
+        }
+        if let Some(session) = self.sessions.get_mut(&key)
+            && session.epoch == end.epoch
+            && let Some(entry) = session.entry_mut(end.seq)
+        {
+            entry.end_reported = true;
+            entry.releases.retain(|t| *t != end.token);
+            entry.ended_ms.get_or_insert(now.mono_ms);
+        }
+        if end.route() == pb::Route::Primary && ran_at != Some(Replica::Primary) {
+            if end.kind() != pb::end::Kind::Abandoned {
+                self.went_away(now, Replica::Primary);
+            }
+            self.pin(now, &key);
+        }
+        if let Some(word) = word {
+            self.came_back(now, word.replica);
+            self.absorb(now, word.replica, &key, &word);
+        }
+        self.settle_and_go_on(now, &key);
+    }
+
+    /// The gateway of a released write is gone, or slow to say what became of it.
+    pub(super) fn take_over(&mut self, now: Now, key: &SessionKey, number: Number) {
+        if let Some(session) = self.sessions.get_mut(key)
+            && session.epoch == number.epoch
+            && let Some(entry) = session.entry_mut(number.seq)
+            && entry.ended_ms.is_none()
+        {
+            entry.ended_ms = Some(now.mono_ms);
+            self.queue_both(now, key);
+        }
+    }
+
+    /// Nobody will report the ends of what this stream released.
+    pub(super) fn gateway_closed(&mut self, now: Now, stream: StreamId) {
+        if self.gateways.remove(&stream).is_none() {
+            return;
+        }
+        let keys: Vec<SessionKey> = self.sessions.keys().cloned().collect();
+        for key in keys {
+            let Some(session) = self.sessions.get_mut(&key) else { continue };
+            session.held.retain(|h| h.stream != stream);
+            let held: Vec<u64> = session.held.iter().map(|h| h.seq).collect();
+            let first = session.base + 1;
+            let mut ended = false;
+            for (seq, entry) in (first..).zip(session.entries.iter_mut()) {
+                if entry.ended_ms.is_none() && !held.contains(&seq) {
+                    entry.ended_ms = Some(now.mono_ms);
+                    ended = true;
+                }
+            }
+            if ended {
+                self.queue_both(now, &key);
+            }
+        }
+    }
+
+    /// A delivery came back.
+    pub(super) fn delivered(
+        &mut self,
+        now: Now,
+        replica: Replica,
+        key: &SessionKey,
+        number: Number,
+        word: Option<Word>,
+    ) {
+        let under_way = &mut self.delivering[replica.index()].under_way;
+        *under_way = under_way.saturating_sub(1);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.lanes[replica.index()].delivering = None;
+        }
+        let word = word.filter(|w| w.replica == replica && w.number == Some(number));
+        match &word {
+            None => {
+                self.went_away(now, replica);
+                self.back_off(now, replica, key, 20, 500);
+            }
+            Some(word) => {
+                self.came_back(now, replica);
+                self.absorb(now, replica, key, word);
+                self.after_delivery(now, replica, key, number, word);
+            }
+        }
+        self.settle_and_go_on(now, key);
+    }
+
+    fn after_delivery(
+        &mut self,
+        now: Now,
+        replica: Replica,
+        key: &SessionKey,
+        number: Number,
+        word: &Word,
+    ) {
+        match word.verdict {
+            Verdict::Ran | Verdict::Forced | Verdict::Remembered | Verdict::Forgotten => {
+                self.counters.delivered[replica.index()] += 1;
+            }
+            Verdict::Running => self.back_off(now, replica, key, 4, 40),
+            Verdict::NotRun => self.back_off(now, replica, key, 20, 1000),
+            Verdict::InDoubt => {
+                self.stuck(now, replica, key, number, Kind::InDoubt, "the guard does not know whether it ran");
+                if replica == Replica::Primary {
+                    self.pin(now, key);
+                }
+                self.back_off(now, replica, key, 100, 1000);
+            }
+            Verdict::Gap => {
+                let detail = "the replica stands before what it had settled: its journal is old or empty";
+                self.stuck(now, replica, key, number, Kind::Conflict, detail);
+                self.back_off(now, replica, key, 200, 5000);
+            }
+            Verdict::Conflict => {
+                let detail = "the guard knows this number with another id or link";
+                self.stuck(now, replica, key, number, Kind::Conflict, detail);
+                self.back_off(now, replica, key, 200, 5000);
+            }
+            Verdict::StaleEpoch => {}
+            Verdict::Read | Verdict::StaleRead | Verdict::Ready => {
+                self.back_off(now, replica, key, 20, 1000);
+            }
+        }
+    }
+
+    /// Takes in what a guard said of a session.
+    pub(super) fn absorb(&mut self, now: Now, replica: Replica, key: &SessionKey, word: &Word) {
+        let r = replica.index();
+        if word.journal.is_known() && word.journal != self.journals[r] {
+            self.journals[r] = word.journal;
+            self.meta_dirty = true;
+        }
+        self.hear_epoch(word.at.map_or(0, |at| at.number.epoch));
+        let Some(session) = self.load(key) else { return };
+        if let Some(number) = word.number
+            && number.epoch == session.epoch
+            && word.verdict.has_run()
+            && word.status != 0
+            && let Some(entry) = session.entry_mut(number.seq)
+        {
+            let ran = Ran { status: word.status, digest: word.digest };
+            entry.ran[r] = Some(ran);
+            if let Some(other) = entry.ran[1 - r]
+                && other != ran
+            {
+                self.diverged(now, key, number);
+            }
+        }
+        if word.verdict == Verdict::Forced {
+            let number = word.number.unwrap_or_default();
+            self.case(now, Kind::Forced, key, number, "its replica accepted an epoch that follows from nothing");
+        }
+        if let Some(at) = word.at {
+            self.hear_position(now, replica, key, at);
+        }
+    }
+
+    fn hear_position(
+        &mut self,
+        now: Now,
+        replica: Replica,
+        key: &SessionKey,
+        at: protocol::Position,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if at.number.epoch > session.epoch {
+            return self.store_is_old(now, key, at);
+        }
+        if at.number.epoch < session.epoch {
+            return;
+        }
+        if at.number.seq > session.last() {
+            return self.store_is_old(now, key, at);
+        }
+        let settled = &mut session.settled[replica.index()];
+        if at.number.seq <= *settled {
+            return;
+        }
+        if session.link_of(at.number.seq).is_some_and(|link| link != at.link) {
+            let detail = "the replica ran another history up to this number";
+            return self.stuck(now, replica, key, at.number, Kind::Conflict, detail);
+        }
+        session.settled[replica.index()] = at.number.seq;
+        let lane = &mut session.lanes[replica.index()];
+        lane.attempts = 0;
+        lane.not_before_ms = 0;
+        if lane.stuck_at.is_some_and(|n| n <= at.number.seq) {
+            lane.stuck_at = None;
+            self.cases.resolve(replica, key);
+        }
+        self.mark_dirty(now, key);
+    }
+
+    /// Drops what both have settled, hands back if that is due, and delivers what is next.
+    pub(super) fn settle_and_go_on(&mut self, now: Now, key: &SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let done = session.settled[0].min(session.settled[1]);
+        let epoch = session.epoch;
+        while session.base < done
+            && let Some(entry) = session.entries.pop_front()
+        {
+            session.base += 1;
+            session.base_link = entry.link;
+            let number = Number { epoch, seq: session.base };
+            self.live_bytes = self.live_bytes.saturating_sub(entry.bytes);
+            self.live_entries = self.live_entries.saturating_sub(1);
+            self.lazy.push(Write::Delete { key: record::entry_key(key, number) });
+            if !entry.withdrawn {
+                session.ids.remove(&entry.id);
+                let stored = remembered(number, &entry);
+                self.lazy.push(self.ids.put(now.unix_ms, key, &entry.id, &stored));
+            }
+        }
+        self.hand_back_if_caught_up(now, key);
+        self.queue_both(now, key);
+        self.rest_later(now, key);
+        self.note_drained(now);
+    }
+
+    pub(super) fn probed(&mut self, now: Now, replica: Replica, word: Option<Word>) {
+        let there = word.is_some_and(|w| w.replica == replica && w.verdict == Verdict::Ready);
+        self.delivering[replica.index()].probe_ended(now);
+        if there {
+            self.came_back(now, replica);
+        }
+    }
+}
+
+impl Input {
+    /// Roughly how many bytes it holds; bounds a batch.
+    pub fn size(&self) -> usize {
+        match self {
+            Input::Gateway { message, .. } => match &message.kind {
+                Some(pb::gateway_request::Kind::Append(a)) => a.body.len() + 512,
+                _ => 64,
+            },
+            _ => 64,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Epochs: when a session's numbers begin anew, and what happens when the store is found old.
+
+use super::Log;
+use super::cases::Kind;
+use super::record;
+use super::session::Session;
+use super::recover;
+use crate::Now;
+use crate::store::Write;
+use protocol::{Link, Position, SessionKey};
+
+impl Log {
+    pub(super) fn hear_epoch(&mut self, epoch: u64) {
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.meta_dirty = true;
+        }
+    }
+
+    /// Higher than every epoch given out or heard of, and than the wall clock: a store that lost
+    /// its memory does not fall back behind what it gave out before.
+    fn next_epoch(&mut self, now: Now) -> u64 {
+        self.epoch = self.epoch.max(now.unix_ms) + 1;
+        self.meta_dirty = true;
+        self.epoch
+    }
+
+    /// Makes sure that the session is there and that its epoch can take a number: a session that
+    /// is new, has rested for `session_idle_ms`, or must follow from nothing, opens a new one.
+    pub(super) fn open_epoch_if_due(&mut self, now: Now, key: &SessionKey) {
+        let idle_ms = self.config.session_idle_ms;
+        let after = match self.sessions.get(key) {
+            None => None,
+            Some(s) if s.forced => None,
+            Some(s) => {
+                let rested = now.unix_ms.saturating_sub(s.touched_ms) >= idle_ms;
+                if !(rested && s.last() > 0 && s.is_quiet() && s.settled.iter().all(|n| *n == s.last())) {
+                    return;
+                }
+                Some(s.position())
+            }
+        };
+        let pinned = self.sessions.get(key).is_some_and(|s| s.pinned);
+        let epoch = self.next_epoch(now);
+        let session = Session {
+            epoch,
+            after,
+            pinned,
+            base_link: Link::START,
+            touched_ms: now.unix_ms,
+            ..Session::default()
+        };
+        self.urgent.push(recover::put_session(key, &session));
+        self.sessions.insert(key.clone(), session);
+    }
+
+    /// A guard knows more of this session than the log: the store is an old copy. What it still
+    /// had to deliver is put in quarantine, and the next write opens an epoch that follows from
+    /// nothing, under a new incarnation, so that guards can tell.
+    pub(super) fn store_is_old(&mut self, now: Now, key: &SessionKey, heard: Position) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.forced {
+            return;
+        }
+        session.forced = true;
+        session.ids.clear();
+        let epoch = session.epoch;
+        let first = session.base + 1;
+        let entries = std::mem::take(&mut session.entries);
+        let held = std::mem::take(&mut session.held);
+        session.settled = [session.base; 2];
+        self.urgent.push(recover::put_session(key, session));
+        self.case(
+            now,
+            Kind::Forced,
+            key,
+            heard.number,
+            "a guard stands beyond the end of the log: the store is an old copy",
+        );
+        for (seq, entry) in (first..).zip(entries) {
+            let number = protocol::Number { epoch, seq };
+            self.live_bytes = self.live_bytes.saturating_sub(entry.bytes);
+            self.live_entries = self.live_entries.saturating_sub(1);
+            let from = record::entry_key(key, number);
+            match self.stored_entry(&from) {
+                Ok(Some(value)) => {
+                    self.urgent.push(Write::Put { key: record::quarantine_key(key, number), value });
+                }
+                Ok(None) => {}
+                Err(fault) => self.fault = Some(fault),
+            }
+            self.urgent.push(Write::Delete { key: from });
+            self.case(now, Kind::Quarantined, key, number, "not delivered until an operator decides");
+        }
+        for held in held {
+            let detail = "the session's log was found to be old; send the write again".to_string();
+            self.refuse_held(held.stream, held.token, detail);
+        }
+        self.renew_incarnation();
+    }
+
+    fn renew_incarnation(&mut self) {
+        let random = (self.jitter(1 << 31) << 31) | self.jitter(1 << 31);
+        self.incarnation = protocol::Incarnation((random | 1).to_be_bytes());
+        self.meta_dirty = true;
+    }
+
+    /// An entry's bytes, even if its own batch is not committed yet.
+    fn stored_entry(&self, key: &[u8]) -> Result<Option<Vec<u8>>, crate::store::StoreError> {
+        let staged = self.urgent.iter().rev().find_map(|w| match w {
+            Write::Put { key: k, value } if k == key => Some(value.clone()),
+            _ => None,
+        });
+        match staged {
+            Some(value) => Ok(Some(value)),
+            None => self.store.get(key),
+        }
+    }
+}

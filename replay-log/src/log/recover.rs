@@ -1,0 +1,192 @@
+//! Opening a log: what the store holds becomes the state in memory.
+//!
+//! Session records are renewed lazily, so entries may run ahead of them: the last number is the
+//! last entry's. Settled marks may be behind too: then a replica is delivered again what it has
+//! run, and its guard says so. Every entry counts as ended, since no gateway will report it.
+
+use super::cases::Cases;
+use super::deliver::Delivering;
+use super::ids::IdIndex;
+use super::record::{self, META_KEY, Meta, StoredCase, StoredEntry, StoredSession};
+use super::session::{Entry, Session};
+use super::{Counters, Log, LogConfig};
+use crate::Now;
+use crate::store::{Store, StoreError, Write};
+use prost::Message as _;
+use protocol::{Id, Incarnation, Link, Replica, SessionKey};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+fn damaged(key: &[u8], cause: impl ToString) -> StoreError {
+    let key = String::from_utf8_lossy(key).into_owned();
+    StoreError::Damaged { path: Default::default(), key, cause: cause.to_string() }
+}
+
+/// The record of a session, without its entries.
+pub(super) fn session(store: &dyn Store, key: &SessionKey) -> Result<Option<Session>, StoreError> {
+    let stored_key = record::session_key(key);
+    let Some(value) = store.get(&stored_key)? else { return Ok(None) };
+    let stored = StoredSession::decode(value.as_slice()).map_err(|e| damaged(&stored_key, e))?;
+    Ok(Some(Session::from_record(&stored)))
+}
+
+pub(super) fn put_session(key: &SessionKey, session: &Session) -> Write {
+    Write::Put { key: record::session_key(key), value: session.to_record().encode_to_vec() }
+}
+
+impl Log {
+    /// Opens the log that a store holds, or begins a new one in an empty store. `random` seeds
+    /// the incarnation of a new store and the jitter.
+    pub fn open(
+        mut store: Box<dyn Store>,
+        config: LogConfig,
+        random: [u8; 16],
+        now: Now,
+    ) -> Result<Log, StoreError> {
+        let (first, second) = random.split_at(8);
+        let meta = load_meta(store.as_mut(), &config.service, first)?;
+        let ids = IdIndex::load(store.as_ref(), config.remember_ids_ms, config.remember_ids_bytes)?;
+        let mut log = Log {
+            incarnation: Incarnation::from_wire(&meta.incarnation),
+            epoch: meta.epoch,
+            journals: [
+                Incarnation::from_wire(&meta.primary_journal),
+                Incarnation::from_wire(&meta.secondary_journal),
+            ],
+            meta_dirty: false,
+            sessions: BTreeMap::new(),
+            ids,
+            cases: Cases { next: meta.next_case, ..Cases::default() },
+            gateways: BTreeMap::new(),
+            delivering: [Delivering::default(), Delivering::default()],
+            takeovers: VecDeque::new(),
+            timers: BTreeSet::new(),
+            resting: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            dirty_since_ms: None,
+            urgent: Vec::new(),
+            lazy: Vec::new(),
+            staged: Vec::new(),
+            live_bytes: 0,
+            live_entries: 0,
+            random: u64::from_le_bytes(second.try_into().unwrap_or_default()),
+            counters: Counters::default(),
+            fault: None,
+            store,
+            config,
+        };
+        log.load_cases()?;
+        log.load_entries(now)?;
+        let keys: Vec<SessionKey> = log.sessions.keys().cloned().collect();
+        for key in keys {
+            log.settle_and_go_on(now, &key);
+        }
+        Ok(log)
+    }
+
+    fn load_cases(&mut self) -> Result<(), StoreError> {
+        let kept = &mut self.cases.kept;
+        self.store.scan(b"c", &mut |key, value| {
+            let number = key.get(1..9).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
+            if let (Some(number), Ok(case)) = (number, StoredCase::decode(value)) {
+                kept.push_back((number, case));
+            }
+            Ok(true)
+        })
+    }
+
+    fn load_entries(&mut self, now: Now) -> Result<(), StoreError> {
+        let (store, sessions) = (&self.store, &mut self.sessions);
+        let (mut bytes, mut count) = (0, 0);
+        let mut leftovers = Vec::new();
+        self.store.scan(b"e", &mut |key, value| {
+            let (name, number) = record::parse_entry_key(key).ok_or_else(|| damaged(key, "not an entry's key"))?;
+            let stored = StoredEntry::decode(value).map_err(|e| damaged(key, e))?;
+            if !sessions.contains_key(&name) {
+                let found = session(store.as_ref(), &name)?
+                    .ok_or_else(|| damaged(key, "an entry of a session without a record"))?;
+                sessions.insert(name.clone(), found);
+            }
+            let Some(session) = sessions.get_mut(&name) else { return Ok(true) };
+            let next = session.last() + 1;
+            if number.epoch != session.epoch || number.seq < next {
+                leftovers.push(key.to_vec());
+                return Ok(true);
+            }
+            if number.seq > next {
+                return Err(damaged(key, format!("number {next} of its session is missing")));
+            }
+            bytes += stored.encoded_len() as u64;
+            count += 1;
+            recover_entry(session, number.seq, stored, now).map_err(|e| damaged(key, e))?;
+            Ok(true)
+        })?;
+        self.live_bytes = bytes;
+        self.live_entries = count;
+        self.lazy.extend(leftovers.into_iter().map(|key| Write::Delete { key }));
+        Ok(())
+    }
+
+    pub(super) fn stage_meta(&mut self) {
+        self.meta_dirty = false;
+        let meta = Meta {
+            format: record::FORMAT,
+            service: self.config.service.clone(),
+            incarnation: self.incarnation.to_wire(),
+            epoch: self.epoch,
+            primary_journal: self.journals[Replica::Primary.index()].to_wire(),
+            secondary_journal: self.journals[Replica::Secondary.index()].to_wire(),
+            next_case: self.cases.next,
+        };
+        self.urgent.push(Write::Put { key: META_KEY.to_vec(), value: meta.encode_to_vec() });
+    }
+
+    /// The incarnation of this log's store.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+}
+
+fn recover_entry(session: &mut Session, seq: u64, stored: StoredEntry, now: Now) -> Result<(), String> {
+    let bytes = stored.encoded_len() as u64;
+    let id = Id::new(stored.id).map_err(|e| e.to_string())?;
+    if !stored.withdrawn {
+        session.ids.insert(id.clone(), seq);
+    }
+    session.entries.push_back(Entry {
+        id,
+        fingerprint: stored.fingerprint.as_slice().try_into().unwrap_or_default(),
+        link: Link::from_wire(&stored.link).ok_or("its link has a wrong size")?,
+        received_ms: stored.received_ms,
+        bytes,
+        releases: Vec::new(),
+        ended_ms: Some(now.mono_ms),
+        end_reported: true,
+        attempted: true,
+        withdrawn: stored.withdrawn,
+        ran: [None; 2],
+    });
+    Ok(())
+}
+
+fn load_meta(store: &mut dyn Store, service: &str, random: &[u8]) -> Result<Meta, StoreError> {
+    if let Some(value) = store.get(META_KEY)? {
+        let meta = Meta::decode(value.as_slice()).map_err(|e| damaged(META_KEY, e))?;
+        if meta.format != record::FORMAT {
+            let cause = format!("its format is {}, this build reads {}", meta.format, record::FORMAT);
+            return Err(damaged(META_KEY, cause));
+        }
+        if meta.service != service {
+            let cause = format!("it is the log of the service {}, not of {service}", meta.service);
+            return Err(damaged(META_KEY, cause));
+        }
+        return Ok(meta);
+    }
+    let meta = Meta {
+        format: record::FORMAT,
+        service: service.to_string(),
+        incarnation: random.to_vec(),
+        ..Meta::default()
+    };
+    store.commit(vec![Write::Put { key: META_KEY.to_vec(), value: meta.encode_to_vec() }])?;
+    Ok(meta)
+}

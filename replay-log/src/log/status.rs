@@ -1,0 +1,162 @@
+//! What an operator sees of a log.
+
+use super::Log;
+use super::cases::Kind;
+use super::record::StoredCase;
+use crate::store::StoreStats;
+use protocol::{Number, Replica};
+
+/// A log at one moment; counters count since the process started.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Sessions in memory: those with live entries, or used lately.
+    pub sessions: u64,
+    /// Of these, pinned to the secondary.
+    pub pinned: u64,
+    /// Entries that some replica has not settled.
+    pub entries: u64,
+    /// Bytes of those entries.
+    pub bytes: u64,
+    /// New writes are refused until something is settled.
+    pub full: bool,
+    /// Writes numbered.
+    pub numbered: u64,
+    /// Appends whose id was known.
+    pub deduplicated: u64,
+    /// Numbers that became no-ops.
+    pub withdrawn: u64,
+    /// Ends without a guard's word that the write ran.
+    pub maybe_done: u64,
+    /// Sessions handed back to the primary.
+    pub handed_back: u64,
+    /// Writes held for a hand-back.
+    pub held: u64,
+    /// The longest such hold, milliseconds.
+    pub longest_hold_ms: u64,
+    /// Entries that a replica has not settled, the primary's first.
+    pub backlog: [u64; 2],
+    /// Deliveries that a guard confirmed.
+    pub delivered: [u64; 2],
+    /// Replicas that do not answer.
+    pub away: [bool; 2],
+    /// Streams of gateway workers.
+    pub gateways: u64,
+    /// Remembered ids of settled writes.
+    pub ids: u64,
+    /// Ids forgotten before their time because of `remember_ids_bytes`.
+    pub ids_evicted_early: u64,
+    /// Writes that the replicas answered differently.
+    pub diverged: Vec<Case>,
+    /// Writes that a replica may or may not have run.
+    pub in_doubt: Vec<InDoubt>,
+    /// Numbers that a guard refused, and epochs that follow from nothing.
+    pub conflicts: Vec<Case>,
+    /// Entries that wait for an operator's decision.
+    pub quarantined: Vec<Case>,
+    /// The latest events, the oldest first.
+    pub events: Vec<Event>,
+    /// Figures of the store.
+    pub store: StoreStats,
+}
+
+/// Something listed for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// What it is: `diverged_status`, `diverged_body`, `conflict`, `forced`, `quarantined`.
+    pub kind: String,
+    /// The session.
+    pub session: String,
+    /// The write.
+    pub number: Number,
+    /// Its method, if the log still has it.
+    pub method: String,
+    /// Its path, if the log still has it.
+    pub path: String,
+    /// In words.
+    pub detail: String,
+    /// Status and body digest of both answers, the primary's first; 0 and empty if not known.
+    pub answers: [(u32, String); 2],
+}
+
+impl Case {
+    pub(super) fn from_stored(c: &StoredCase) -> Case {
+        Case {
+            kind: c.kind.clone(),
+            session: c.session.clone(),
+            number: Number { epoch: c.epoch, seq: c.seq },
+            method: c.method.clone(),
+            path: c.path.clone(),
+            detail: c.detail.clone(),
+            answers: [
+                (c.primary_status, c.primary_digest.clone()),
+                (c.secondary_status, c.secondary_digest.clone()),
+            ],
+        }
+    }
+}
+
+/// A write that a replica may or may not have run, and that holds up its session there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InDoubt {
+    /// The session.
+    pub session: String,
+    /// The write, or what waits behind it.
+    pub number: Number,
+    /// Where.
+    pub replica: Replica,
+    /// Its method.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// 0, 1, 2 … since the start.
+    pub seq: u64,
+    /// When, unix milliseconds.
+    pub at_ms: u64,
+    /// `away`, `back`, `pinned`, `handed_back`, `hold_expired`, `drained`, or a case's kind.
+    pub kind: &'static str,
+    /// Which replica, if one.
+    pub replica: Option<Replica>,
+    /// Which session, if one.
+    pub session: Option<String>,
+    /// In words; may be empty.
+    pub detail: String,
+}
+
+impl Log {
+    /// How it stands now.
+    pub fn status(&self) -> Status {
+        let lag = |replica| self.sessions.values().map(|s| s.lag(replica)).sum();
+        let c = &self.counters;
+        Status {
+            sessions: self.sessions.len() as u64,
+            pinned: self.sessions.values().filter(|s| s.pinned).count() as u64,
+            entries: self.live_entries,
+            bytes: self.live_bytes,
+            full: self.live_bytes >= self.config.max_bytes,
+            numbered: c.numbered,
+            deduplicated: c.deduplicated,
+            withdrawn: c.withdrawn,
+            maybe_done: c.maybe_done,
+            handed_back: c.handed_back,
+            held: c.held,
+            longest_hold_ms: c.longest_hold_ms,
+            backlog: [lag(Replica::Primary), lag(Replica::Secondary)],
+            delivered: c.delivered,
+            away: Replica::BOTH.map(|r| self.is_away(r)),
+            gateways: self.gateways.len() as u64,
+            ids: self.ids.len(),
+            ids_evicted_early: self.ids.evicted_early,
+            diverged: self.cases.of_kind(&[Kind::Diverged]),
+            in_doubt: self.cases.in_doubt.values().cloned().collect(),
+            conflicts: self.cases.of_kind(&[Kind::Conflict, Kind::Forced]),
+            quarantined: self.cases.of_kind(&[Kind::Quarantined]),
+            events: self.cases.events.iter().cloned().collect(),
+            store: self.store.stats(),
+        }
+    }
+}
