@@ -9,7 +9,7 @@ mod sled;
 
 pub use self::memory::MemoryStore;
 pub use self::sled::SledStore;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// One change of a batch.
@@ -98,4 +98,9 @@ pub trait Store: Send {
 
     /// Its figures now.
     fn stats(&self) -> StoreStats;
+
+    /// Where it is, for messages.
+    fn path(&self) -> &Path {
+        Path::new("(memory)")
+    }
 }

@@ -1,0 +1,107 @@
+//! Opening a sled store: lock, format, and what a crash has left over.
+
+use super::layout::{self, ChunkKeys, VERSION};
+use super::{CACHE_BYTES, SledStore};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+/// Opens or creates the store; the error is for people.
+pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
+    let fresh = !dir.join("db").exists();
+    fs::create_dir_all(dir).map_err(|e| format!("creating the directory: {e}"))?;
+    let db = ::sled::Config::new()
+        .path(dir)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(None)
+        .open()
+        .map_err(|e| explain(&e))?;
+    let file = File::open(dir.join("db")).map_err(|e| format!("opening the file db: {e}"))?;
+    let path = dir.to_path_buf();
+    let mut store = SledStore { db, file, path, leftovers: 0, failed: None };
+    let formatted = check_format(&store)?;
+    if fresh || formatted {
+        store.sync()?;
+        sync_directory(dir).map_err(|e| format!("syncing the directory: {e}"))?;
+    }
+    store.leftovers = remove_leftovers(&store)?;
+    if store.leftovers > 0 {
+        store.sync()?;
+    }
+    Ok(store)
+}
+
+fn explain(e: &::sled::Error) -> String {
+    let text = e.to_string();
+    if text.contains("could not acquire lock") {
+        return format!("it is in use by another process, or twice by this one ({text})");
+    }
+    text
+}
+
+/// Writes the format record of an empty store, checks that of any other. True if it was written.
+fn check_format(store: &SledStore) -> Result<bool, String> {
+    let key = layout::format_key();
+    let found = store.db.get(&key).map_err(|e| e.to_string())?;
+    match found.as_deref().map(layout::format_version) {
+        Some(Some(VERSION)) => Ok(false),
+        Some(Some(other)) => {
+            Err(format!("it has format version {other}, this build knows version {VERSION} only"))
+        }
+        None if store.db.is_empty() => store.insert(key, &layout::format_value()).map(|()| true),
+        Some(None) | None => Err("it holds data, but is no store of Reprise".to_string()),
+    }
+}
+
+/// Syncs what sled created beside `db`, the directory, and the directory above it.
+fn sync_directory(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        File::open(entry?.path())?.sync_all()?;
+    }
+    File::open(dir)?.sync_all()?;
+    match dir.parent() {
+        Some(parent) if parent != Path::new("") => File::open(parent)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+/// Looks at the keys of the intent records and removes tail chunks that no head names.
+fn remove_leftovers(store: &SledStore) -> Result<usize, String> {
+    let mut keys = BTreeSet::new();
+    for record in store.db.scan_prefix(layout::intent_prefix()).values() {
+        let record = record.map_err(|e| e.to_string())?;
+        keys.extend(layout::intent_keys(&record).ok_or("an intent record is damaged")?);
+    }
+    let mut leftovers = 0;
+    for key in keys {
+        let chunks = ChunkKeys::new(&key);
+        let head = store.head(&chunks)?;
+        let named = |index: u32| head.is_some_and(|head| head.names(index));
+        let mut stale = Vec::new();
+        for sled_key in store.db.scan_prefix(chunks.prefix()).keys() {
+            let sled_key = sled_key.map_err(|e| e.to_string())?;
+            if layout::parse_key(&sled_key).is_some_and(|(_, index)| !named(index)) {
+                stale.push(sled_key);
+            }
+        }
+        leftovers += usize::from(!stale.is_empty());
+        for sled_key in stale {
+            store.db.remove(sled_key).map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(leftovers)
+}
+
+/// Bytes of all files below a directory; files that vanish meanwhile count nothing.
+pub(super) fn disk_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => disk_bytes(&entry.path()),
+            Ok(meta) => meta.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}

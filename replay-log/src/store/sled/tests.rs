@@ -1,0 +1,128 @@
+use super::*;
+
+fn put(key: &str, value: Vec<u8>) -> Write {
+    Write::Put { key: key.into(), value }
+}
+
+fn chunks_on_disk(store: &SledStore) -> usize {
+    store.db.scan_prefix([1]).count()
+}
+
+#[test]
+fn a_store_whose_sync_failed_refuses_every_further_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SledStore::open(dir.path()).unwrap();
+    let good = std::mem::replace(&mut store.file, File::open("/dev/null").unwrap());
+    let first = store.commit(vec![put("a", vec![1])]).unwrap_err().to_string();
+    assert!(first.contains("1 writes") && first.contains("syncing the file"), "{first}");
+    store.file = good;
+    let next = store.commit(vec![put("b", vec![1])]).unwrap_err().to_string();
+    assert!(next.contains("an earlier commit failed"), "{next}");
+    assert!(store.commit(Vec::new()).is_err());
+}
+
+#[test]
+fn a_value_without_its_head_is_ignored_and_removed_at_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SledStore::open(dir.path()).unwrap();
+    store.commit(vec![put("kept", vec![7; 9000])]).unwrap();
+    // The process dies after the tail chunks, before the head.
+    let value = vec![9; 20_000];
+    for record in layout::intents([b"torn".as_slice(), b"kept"].into_iter()) {
+        store.insert(layout::intent_key(0), &record).unwrap();
+    }
+    for key in ["torn", "kept"] {
+        let chunks = ChunkKeys::new(key.as_bytes());
+        let side = if key == "kept" { Side::B } else { Side::A };
+        for (n, data) in value[HEAD_DATA..].chunks(CHUNK_BYTES).enumerate() {
+            store.insert(chunks.tail(side, n as u32 + 1), data).unwrap();
+        }
+    }
+    let seen = |store: &SledStore| {
+        let mut seen = Vec::new();
+        let mut visit = |k: &[u8], v: &[u8]| {
+            seen.push((k.to_vec(), v.len()));
+            Ok(true)
+        };
+        store.scan(b"", &mut visit).unwrap();
+        seen
+    };
+    assert_eq!(store.get(b"torn").unwrap(), None);
+    assert_eq!(seen(&store), [(b"kept".to_vec(), 9000)]);
+    store.sync().unwrap();
+    drop(store);
+    let store = SledStore::open(dir.path()).unwrap();
+    assert_eq!(store.leftovers(), 2);
+    assert_eq!(store.get(b"kept").unwrap(), Some(vec![7; 9000]));
+    assert_eq!(seen(&store), [(b"kept".to_vec(), 9000)]);
+    assert_eq!(chunks_on_disk(&store), 3);
+}
+
+#[test]
+fn a_head_without_its_chunks_is_reported_as_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SledStore::open(dir.path()).unwrap();
+    store.commit(vec![put("k", vec![7; 9000])]).unwrap();
+    store.db.remove(ChunkKeys::new(b"k").tail(Side::A, 2)).unwrap();
+    let error = store.get(b"k").unwrap_err().to_string();
+    assert!(error.contains("record 6b") && error.contains("chunk 2 of 2 is gone"), "{error}");
+    assert!(store.scan(b"", &mut |_, _| Ok(true)).is_err());
+    store.insert(ChunkKeys::new(b"k").tail(Side::A, 2), &[0; 817]).unwrap();
+    let error = store.get(b"k").unwrap_err().to_string();
+    assert!(error.contains("checksum"), "{error}");
+}
+
+#[test]
+fn overwriting_and_deleting_leave_no_chunk_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SledStore::open(dir.path()).unwrap();
+    for (length, chunks) in [(20_000, 5), (9000, 3), (10, 1), (0, 1), (4087, 1), (4088, 2), (5, 1)]
+    {
+        store.commit(vec![put("k", vec![length as u8; length])]).unwrap();
+        assert_eq!(store.get(b"k").unwrap().unwrap(), vec![length as u8; length]);
+        assert_eq!(chunks_on_disk(&store), chunks, "{length}");
+    }
+    store.commit(vec![put("k", vec![1; 70_000]), put("k", vec![2; 50_000])]).unwrap();
+    assert_eq!(store.get(b"k").unwrap().unwrap(), vec![2; 50_000]);
+    store.commit(vec![Write::Delete { key: b"k".to_vec() }]).unwrap();
+    assert_eq!(chunks_on_disk(&store), 0);
+}
+
+#[test]
+fn a_version_from_the_future_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    store.insert(layout::format_key(), b"reprise-store\0\0\0\x02").unwrap();
+    store.sync().unwrap();
+    drop(store);
+    let error = SledStore::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("format version 2") && error.contains("knows version 1"), "{error}");
+}
+
+#[test]
+fn data_of_another_program_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = ::sled::open(dir.path()).unwrap();
+    db.insert("theirs", "data").unwrap();
+    db.flush().unwrap();
+    drop(db);
+    let error = SledStore::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("no store of Reprise"), "{error}");
+}
+
+#[test]
+fn a_directory_in_use_is_refused_with_that_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let _store = SledStore::open(dir.path()).unwrap();
+    let error = SledStore::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("in use by another process"), "{error}");
+}
+
+#[test]
+fn keys_and_values_over_their_limits_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for key in [vec![], vec![1; 1025]] {
+        let mut store = SledStore::open(dir.path()).unwrap();
+        assert!(store.commit(vec![Write::Put { key, value: vec![] }]).is_err());
+    }
+}
