@@ -1,6 +1,6 @@
 //! The parts of the demo, and of the end-to-end tests, that stand around Reprise: the service
-//! that is replicated ([`till`]), the link that is cut ([`relay`]), the clients ([`load`]), the
-//! judge ([`check`]) and what is shown to people ([`stats`], [`table`], [`report`]).
+//! that is replicated ([`till`]), the link that is cut ([`relay`]), the clients ([`load`]) and
+//! the judge ([`check`]).
 //!
 //! Nothing here knows how Reprise works: the crate depends on none of its parts, so that the
 //! judge stays an independent witness.
@@ -8,11 +8,10 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod chain;
-
+pub mod check;
 pub mod fetch;
-
+pub mod load;
 pub mod relay;
-
 pub mod till;
 
 use std::time::{SystemTime, UNIX_EPOCH};

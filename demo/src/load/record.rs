@@ -1,0 +1,103 @@
+//! What the clients note of each request.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::check::{History, Sent};
+
+/// What kind of request it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A POST.
+    Write,
+    /// A GET of the session.
+    Read,
+}
+
+/// How a request ended for its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Answered 2xx: a write is acknowledged.
+    Ok,
+    /// Refused: a status that says that nothing was done.
+    Failed,
+    /// It may have been done: no answer, or a status that does not say.
+    Unknown,
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Op {
+    /// Write or read.
+    pub kind: Kind,
+    /// The number of the session.
+    pub session: u32,
+    /// The write's number in its session; of a read, that of the write before it.
+    pub number: u64,
+    /// When it was sent, in microseconds since the load began.
+    pub start_us: u64,
+    /// How long it took, with all its tries.
+    pub latency_us: u64,
+    /// The last status, 0 without any.
+    pub status: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How often it was sent.
+    pub tries: u32,
+    /// Whether a read did not show a write that its session had been acknowledged.
+    pub stale: bool,
+    /// Of a request that did not go well: what the client was told.
+    pub error: Option<String>,
+}
+
+impl Op {
+    /// When it ended, in microseconds since the load began.
+    #[must_use]
+    pub fn end_us(&self) -> u64 {
+        self.start_us + self.latency_us
+    }
+}
+
+/// Everything that the clients noted, by the time of sending.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// When the load began, in Unix milliseconds.
+    pub start_unix_ms: u64,
+    /// What the ids of the sessions begin with.
+    pub prefix: String,
+    /// All requests.
+    pub ops: Vec<Op>,
+}
+
+impl Record {
+    /// The writes per session, for the checker.
+    #[must_use]
+    pub fn histories(&self) -> Vec<History> {
+        let mut sessions: BTreeMap<u32, Vec<Sent>> = BTreeMap::new();
+        for op in self.ops.iter().filter(|op| op.kind == Kind::Write) {
+            sessions.entry(op.session).or_default().push(Sent {
+                label: label(op.session, op.number),
+                start_us: op.start_us,
+                acknowledged_us: (op.outcome == Outcome::Ok).then(|| op.end_us()),
+            });
+        }
+        let history = |(session, writes)| History {
+            session: format!("{}{session}", self.prefix),
+            writes,
+        };
+        sessions.into_iter().map(history).collect()
+    }
+}
+
+/// The label of the `number`th write of a session.
+pub fn label(session: u32, number: u64) -> String {
+    format!("s{session}-{number}")
+}
+
+/// The number in a label of that session.
+pub fn number(session: u32, label: &str) -> Option<u64> {
+    label.strip_prefix(&format!("s{session}-"))?.parse().ok()
+}

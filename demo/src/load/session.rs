@@ -1,0 +1,201 @@
+//! One session: its lanes, each with one write under way at a time, and what they know together.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::{Kind, Op, Outcome, Shared, client::Client, record};
+
+/// What the lanes of a session know together.
+#[derive(Debug, Default)]
+struct Known {
+    /// The number of the write sent last.
+    sent: u64,
+    /// How many writes were acknowledged.
+    acknowledged: u64,
+    /// The highest number among them.
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Session {
+    index: u32,
+    shared: Arc<Shared>,
+    client: Client,
+    /// What the keys of this session begin with: keys of another run must not be met again.
+    key: String,
+    known: Mutex<Known>,
+}
+
+/// The lanes of the session `index`, as futures that give what they did.
+pub fn lanes(
+    index: u32,
+    shared: &Arc<Shared>,
+) -> Vec<impl Future<Output = Vec<Op>> + Send + use<>> {
+    let options = &shared.options;
+    let mut entropy = [0; 8];
+    // Without entropy keys are still unique within the run.
+    let _ = getrandom::fill(&mut entropy);
+    let session = Arc::new(Session {
+        index,
+        shared: Arc::clone(shared),
+        client: Client::new(&format!("{}{index}", options.prefix), options),
+        key: format!("{:016x}", u64::from_be_bytes(entropy)),
+        known: Mutex::default(),
+    });
+    let lanes = options.in_flight.max(1);
+    let all = u64::from(lanes) * u64::from(options.sessions);
+    let period = match options.writes_per_second {
+        0 => None,
+        rate => Some(Duration::from_nanos(1_000_000_000 * all / u64::from(rate))),
+    };
+    let lane = |lane| {
+        // All lanes of all sessions spread evenly over one period.
+        let place = u64::from(lane) * u64::from(options.sessions) + u64::from(index);
+        let pace = period.map(|period| (period, period.mul_f64(place as f64 / all as f64)));
+        run(Arc::clone(&session), pace)
+    };
+    (0..lanes).map(lane).collect()
+}
+
+async fn run(session: Arc<Session>, pace: Option<(Duration, Duration)>) -> Vec<Op> {
+    let mut stop = session.shared.stop.clone();
+    let mut ticks = pace.map(|(period, offset)| {
+        let mut ticks = interval_at(Instant::now() + offset, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    });
+    let mut ops = Vec::new();
+    loop {
+        if let Some(ticks) = &mut ticks {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                // An error means that nobody is left who could stop it: the same.
+                _ = stop.wait_for(|stop| *stop) => return ops,
+            }
+        }
+        if *stop.borrow() {
+            return ops;
+        }
+        let Some(number) = session.next() else {
+            return ops;
+        };
+        ops.push(session.write(number).await);
+        let every = u64::from(session.shared.options.read_every);
+        if every > 0 && number.is_multiple_of(every) {
+            ops.push(session.read(number).await);
+        }
+    }
+}
+
+impl Session {
+    fn known<T>(&self, act: impl FnOnce(&mut Known) -> T) -> T {
+        act(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn next(&self) -> Option<u64> {
+        let limit = self.shared.options.writes_per_session.unwrap_or(u64::MAX);
+        self.known(|known| {
+            let number = known.sent + 1;
+            (number <= limit).then(|| {
+                known.sent = number;
+                number
+            })
+        })
+    }
+
+    async fn write(&self, number: u64) -> Op {
+        let label = record::label(self.index, number);
+        let head = format!(r#"{{"label":"{label}","n":{number},"pad":""#);
+        let pad = self
+            .shared
+            .options
+            .body_bytes
+            .saturating_sub(head.len() + 2);
+        let body = format!("{head}{}\"}}", "x".repeat(pad));
+        let start_us = self.shared.now_us();
+        let answer = self
+            .client
+            .write(&format!("{}-{label}", self.key), body.into())
+            .await;
+        let op = Op {
+            kind: Kind::Write,
+            session: self.index,
+            number,
+            start_us,
+            latency_us: self.shared.now_us() - start_us,
+            status: answer.status,
+            outcome: answer.outcome,
+            tries: answer.tries,
+            stale: false,
+            error: answer.error,
+        };
+        if op.outcome == Outcome::Ok {
+            self.known(|known| {
+                known.acknowledged += 1;
+                known.last = known.last.max(number);
+            });
+        }
+        self.shared.count(&op);
+        op
+    }
+
+    async fn read(&self, number: u64) -> Op {
+        let (acknowledged, last) = self.known(|known| (known.acknowledged, known.last));
+        let start_us = self.shared.now_us();
+        let mut answer = self.client.read().await;
+        let mut stale = false;
+        if answer.outcome == Outcome::Ok {
+            match Seen::of(&answer.body) {
+                Some(seen) => stale = !self.shows(&seen, acknowledged, last),
+                None => {
+                    answer.outcome = Outcome::Unknown;
+                    answer.error = Some("not the answer of a till".to_owned());
+                }
+            }
+        }
+        let op = Op {
+            kind: Kind::Read,
+            session: self.index,
+            number,
+            start_us,
+            latency_us: self.shared.now_us() - start_us,
+            status: answer.status,
+            outcome: answer.outcome,
+            tries: answer.tries,
+            stale,
+            error: answer.error,
+        };
+        self.shared.count(&op);
+        op
+    }
+
+    /// Whether the answer shows `acknowledged` writes, up to the number `last`. With several
+    /// writes under way at once the last one at the replica may be any of them.
+    fn shows(&self, seen: &Seen, acknowledged: u64, last: u64) -> bool {
+        let newest = seen
+            .last
+            .as_deref()
+            .and_then(|label| record::number(self.index, label));
+        let serial = self.shared.options.in_flight <= 1;
+        seen.count >= acknowledged && (!serial || newest.unwrap_or(0) >= last)
+    }
+}
+
+/// What a till says of a session.
+#[derive(Debug, Deserialize)]
+struct Seen {
+    count: u64,
+    last: Option<String>,
+}
+
+impl Seen {
+    fn of(body: &Bytes) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+}
