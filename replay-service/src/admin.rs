@@ -1,0 +1,176 @@
+//! The admin page: `GET /healthz`, `GET /status`, `POST /resolve`.
+
+use crate::engine::{Engine, Stopped};
+use crate::status;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use protocol::fields::{Fields, Problems};
+use protocol::{Number, Replica, SessionKey};
+use replay_log::journal::{self, Journal, Resolution};
+use replay_log::log::Log;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// An engine that does not answer within this is not healthy.
+const HEALTHY: Duration = Duration::from_secs(2);
+
+/// What this process runs.
+#[derive(Clone)]
+pub struct Site {
+    /// The service.
+    pub service: String,
+    /// The log's engine.
+    pub log: Option<Engine<Log>>,
+    /// The journal's engine and its replica.
+    pub journal: Option<(Replica, Engine<Journal>)>,
+}
+
+/// Serves the admin page until `stop` resolves.
+pub async fn serve(
+    listener: TcpListener,
+    site: Site,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(health))
+        .route("/status", get(show))
+        .route("/resolve", post(resolve))
+        .with_state(site);
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+async fn health(State(site): State<Site>) -> Response {
+    let answer = async {
+        if let Some(log) = &site.log {
+            log.ask(|_| ()).await?;
+        }
+        if let Some((_, journal)) = &site.journal {
+            journal.ask(|_| ()).await?;
+        }
+        Ok::<(), Stopped>(())
+    };
+    match tokio::time::timeout(HEALTHY, answer).await {
+        Ok(Ok(())) => (StatusCode::OK, "ok\n").into_response(),
+        Ok(Err(stopped)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{stopped}\n")).into_response()
+        }
+        Err(_) => {
+            let late = format!("an engine has not answered for {HEALTHY:?}\n");
+            (StatusCode::SERVICE_UNAVAILABLE, late).into_response()
+        }
+    }
+}
+
+async fn show(State(site): State<Site>) -> Response {
+    match whole(&site).await {
+        Ok(status) => Json(status).into_response(),
+        Err(stopped) => say(StatusCode::SERVICE_UNAVAILABLE, &stopped.to_string()),
+    }
+}
+
+async fn whole(site: &Site) -> Result<Value, Stopped> {
+    let log = match &site.log {
+        Some(log) => Some(log.ask(Log::status).await?),
+        None => None,
+    };
+    let journal = match &site.journal {
+        Some((_, journal)) => Some(journal.ask(Journal::status).await?),
+        None => None,
+    };
+    Ok(status::json(&site.service, log.as_ref(), journal.as_ref()))
+}
+
+async fn resolve(State(site): State<Site>, body: String) -> Response {
+    let Some((replica, journal)) = &site.journal else {
+        return say(
+            StatusCode::NOT_FOUND,
+            "no journal here: ask the reprise of the replica's site",
+        );
+    };
+    let asked = match Asked::read(&body) {
+        Ok(asked) => asked,
+        Err(problems) => return say(StatusCode::BAD_REQUEST, &problems.join("; ")),
+    };
+    if let Some(other) = asked.replica.filter(|r| r != replica) {
+        let what =
+            format!("this is the journal of the {replica}; ask the reprise of the {other}'s site");
+        return say(StatusCode::NOT_FOUND, &what);
+    }
+    match decide(journal, asked).await {
+        Ok(Ok(done)) => say(StatusCode::OK, &done),
+        Ok(Err(refused)) => say(StatusCode::NOT_FOUND, &refused),
+        Err(stopped) => say(StatusCode::SERVICE_UNAVAILABLE, &stopped.to_string()),
+    }
+}
+
+/// Looks whether the write is in doubt, and decides if it is. Between the two something else may
+/// have resolved it; then the decision finds nothing to do.
+async fn decide(
+    journal: &Engine<Journal>,
+    asked: Asked,
+) -> Result<Result<String, String>, Stopped> {
+    let Asked { session, number, action, .. } = asked;
+    let key = session.clone();
+    let in_doubt = journal
+        .ask(move |j| j.status().in_doubt.iter().any(|d| d.session == key && d.number == number));
+    if !in_doubt.await? {
+        return Ok(Err(format!("write {number} of session {session} is not in doubt here")));
+    }
+    let done = match action {
+        Resolution::Redo => "runs when it comes next",
+        Resolution::Skip => "counts as run",
+    };
+    let done = format!("write {number} of session {session} {done}");
+    journal.feed(journal::Input::Resolve { session, number, action }, 0).await?;
+    // Answered once the decision is durable.
+    journal.ask(|_| ()).await?;
+    Ok(Ok(done))
+}
+
+/// A request to decide.
+struct Asked {
+    session: SessionKey,
+    number: Number,
+    replica: Option<Replica>,
+    action: Resolution,
+}
+
+impl Asked {
+    fn read(body: &str) -> Result<Asked, Vec<String>> {
+        let value: Value = serde_json::from_str(body).map_err(|cause| vec![cause.to_string()])?;
+        let mut problems = Problems::default();
+        let mut fields = Fields::root(&value, &mut problems);
+        let session = SessionKey::new(fields.required("session", &mut problems))
+            .map_err(|cause| problems.add("session", cause));
+        let number = number(fields.required("number", &mut problems));
+        if number.is_none() {
+            problems.add("number", "expected EPOCH.SEQ as status shows it");
+        }
+        let replicas = [("primary", Replica::Primary), ("secondary", Replica::Secondary)];
+        let replica = fields.choice("replica", &replicas, &mut problems);
+        let _ = fields.required("action", &mut problems);
+        let actions = [("redo", Resolution::Redo), ("skip", Resolution::Skip)];
+        let action = fields.choice("action", &actions, &mut problems);
+        fields.finish(&mut problems);
+        problems.into_result()?;
+        match (session, number, action) {
+            (Ok(session), Some(number), Some(action)) => {
+                Ok(Asked { session, number, replica, action })
+            }
+            _ => Err(vec!["the request cannot be read".into()]),
+        }
+    }
+}
+
+fn number(text: &str) -> Option<Number> {
+    let (epoch, seq) = text.split_once('.')?;
+    Some(Number { epoch: epoch.parse().ok()?, seq: seq.parse().ok()? })
+}
+
+fn say(code: StatusCode, detail: &str) -> Response {
+    (code, Json(json!({"detail": detail}))).into_response()
+}

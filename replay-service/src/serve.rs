@@ -1,0 +1,127 @@
+//! The life of the process: start, serve until a signal, and end in order.
+
+use crate::admin::{self, Site};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::start::{self, Engines};
+use crate::{grpc, logging};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// Threads of the runtime that moves bytes; each engine has one of its own.
+const WORKERS: usize = 2;
+/// How long deliveries under way at shutdown may still take.
+const DELIVERIES: Duration = Duration::from_secs(2);
+/// How long connections may take to close after their streams have ended.
+const CONNECTIONS: Duration = Duration::from_secs(1);
+
+/// Runs until a signal ends it. The error says what failed, where, and what to do.
+pub fn run(config: Config) -> Result<(), String> {
+    let clock = Clock::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(|cause| format!("cannot start the runtime: {cause}"))?;
+    let signals = runtime.block_on(async { Signals::new() })?;
+    let (listener, listen) = start::bind(&runtime, "listen", config.listen)?;
+    let (admin_listener, admin) = start::bind(&runtime, "admin", config.admin)?;
+    let engines = Engines::start(&config, clock, &runtime)?;
+    start::announce(&config, listen, admin, &engines);
+    let result = runtime.block_on(serve(listener, admin_listener, engines, signals));
+    runtime.shutdown_timeout(Duration::ZERO);
+    result
+}
+
+/// Waits for the signals that end the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals, String> {
+        let listen =
+            |kind| signal(kind).map_err(|cause| format!("cannot listen to signals: {cause}"));
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    admin_listener: TcpListener,
+    engines: Engines,
+    mut signals: Signals,
+) -> Result<(), String> {
+    let (stop, _) = watch::channel(false);
+    let stopped = || {
+        let mut stop = stop.subscribe();
+        async move {
+            // The sender outlives all that wait.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    };
+    let site = engines.site.clone();
+    let journal = site.journal.as_ref().map(|(_, journal)| journal.clone());
+    let mut grpc = tokio::spawn(grpc::serve(listener, site.log.clone(), journal, stopped()));
+    let mut admin = tokio::spawn(admin::serve(admin_listener, site, stopped()));
+    tokio::select! {
+        signal = signals.next() => logging::info("shutting down", &[("signal", &signal)]),
+        ended = &mut grpc => return Err(format!("the gRPC server has ended: {ended:?}")),
+        ended = &mut admin => return Err(format!("the admin server has ended: {ended:?}")),
+    }
+    tokio::spawn(async move {
+        let signal = signals.next().await;
+        logging::warn("ended at once, by a second signal", &[("signal", &signal)]);
+        std::process::exit(1);
+    });
+    // Sent before the streams end, so that no peer comes back on the same connection.
+    stop.send_replace(true);
+    end(engines).await;
+    let servers = async {
+        // Connections that do not close in time go down with the process.
+        let _ = (grpc.await, admin.await);
+    };
+    let _ = tokio::time::timeout(CONNECTIONS, servers).await;
+    logging::info("ended", &[]);
+    Ok(())
+}
+
+/// Ends the log's streams, lets deliveries come to an end while the journal still serves them,
+/// and ends the engines: the journal first, since it feeds the log. An engine that has stopped
+/// already needs no telling.
+async fn end(engines: Engines) {
+    let Site { log, journal, .. } = engines.site;
+    if let Some(log) = &log {
+        let _ = log.close_streams().await;
+    }
+    if let Some(deliverer) = engines.deliverer
+        && tokio::time::timeout(DELIVERIES, deliverer.finish()).await.is_err()
+    {
+        logging::info("left deliveries under way; they are repeated after the start", &[]);
+    }
+    if let Some((_, journal)) = &journal {
+        let _ = journal.quit().await;
+    }
+    if let Some(log) = &log {
+        let _ = log.quit().await;
+    }
+    for thread in engines.threads {
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            logging::error("an engine's thread did not end in order", &[]);
+        }
+    }
+}

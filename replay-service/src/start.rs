@@ -1,0 +1,206 @@
+//! Starting: opens the addresses and the stores, and starts the engines. Each error says what
+//! failed, where, and what to do.
+
+use crate::admin::Site;
+use crate::clock::Clock;
+use crate::config::{Config, JournalSection, LogSection, Store as StoreChoice};
+use crate::delivery::Deliverer;
+use crate::engine::{self, Engine};
+use crate::logging;
+use crate::machines::Ran;
+use protocol::Replica;
+use replay_log::journal::{Journal, JournalConfig};
+use replay_log::log::{self, Log, LogConfig};
+use replay_log::store::{MemoryStore, SledStore, Store};
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+/// Listens on an address of the configuration; port 0 becomes a free one.
+pub fn bind(
+    runtime: &Runtime,
+    key: &str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), String> {
+    let bound = runtime.block_on(TcpListener::bind(address));
+    let bound = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    bound.map(|(address, listener)| (listener, address)).map_err(|cause| {
+        let what_to_do = match cause.kind() {
+            std::io::ErrorKind::AddrInUse => "stop the process that has it, or choose another",
+            std::io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+            _ => "choose another",
+        };
+        format!("cannot listen on {address} (`{key}`): {cause}; {what_to_do}")
+    })
+}
+
+fn open_store(config: &Config, name: &str) -> Result<Box<dyn Store>, String> {
+    let StoreChoice::Sled(data) = &config.store else { return Ok(Box::new(MemoryStore::new())) };
+    let path = data.join(name);
+    std::fs::create_dir_all(&path).map_err(|cause| {
+        let path = path.display();
+        format!("cannot make the directory {path}: {cause}; make it writable or change `data`")
+    })?;
+    let store = SledStore::open(&path).map_err(|cause| {
+        format!("{cause}; if another reprise has it open, stop that one or change `data`")
+    })?;
+    Ok(Box::new(store))
+}
+
+fn random() -> Result<[u8; 16], String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|cause| format!("no entropy: {cause}"))?;
+    Ok(random)
+}
+
+/// The engines of this site, running.
+pub struct Engines {
+    /// How to reach them.
+    pub site: Site,
+    /// Who sends for the log.
+    pub deliverer: Option<Deliverer>,
+    /// Their threads.
+    pub threads: Vec<JoinHandle<()>>,
+    /// The stores' incarnations, the log's first.
+    incarnations: [Option<String>; 2],
+}
+
+impl Engines {
+    /// Opens the stores and starts what the configuration names.
+    pub fn start(config: &Config, clock: Clock, runtime: &Runtime) -> Result<Engines, String> {
+        let site = Site { service: config.service.clone(), log: None, journal: None };
+        let mut engines =
+            Engines { site, deliverer: None, threads: vec![], incarnations: [None, None] };
+        // Both stores are opened before either engine runs.
+        let log = config.log.as_ref().map(|l| open_log(config, l, clock)).transpose()?;
+        let journal =
+            config.journal.as_ref().map(|j| open_journal(config, j, clock)).transpose()?;
+        if let (Some(section), Some(log)) = (&config.log, log) {
+            engines.start_log(section, log, clock, runtime)?;
+        }
+        if let (Some(section), Some(journal)) = (&config.journal, journal) {
+            let mirrored = config.log.as_ref().is_some_and(|l| l.mirror_cluster.is_some());
+            engines.start_journal(section, journal, mirrored, clock)?;
+        }
+        Ok(engines)
+    }
+
+    fn start_log(
+        &mut self,
+        section: &LogSection,
+        log: Log,
+        clock: Clock,
+        runtime: &Runtime,
+    ) -> Result<(), String> {
+        self.incarnations[0] = Some(log.incarnation().to_string());
+        let (engine, inbox) = engine::queue();
+        let deliverer = Deliverer::new(
+            section.delivery.clone(),
+            section.delivery_timeout,
+            engine.clone(),
+            runtime.handle().clone(),
+        );
+        let work = deliverer.clone();
+        let thread = engine::spawn(log, inbox, clock, move |w| work.start(w));
+        self.threads.push(thread.map_err(|cause| format!("cannot start a thread: {cause}"))?);
+        self.deliverer = Some(deliverer);
+        self.site.log = Some(engine);
+        Ok(())
+    }
+
+    fn start_journal(
+        &mut self,
+        section: &JournalSection,
+        journal: Journal,
+        mirrored: bool,
+        clock: Clock,
+    ) -> Result<(), String> {
+        self.incarnations[1] = Some(journal.incarnation().to_string());
+        let (engine, inbox) = engine::queue();
+        let work = tell(self.site.log.clone().filter(|_| mirrored), section.replica);
+        let thread = engine::spawn(journal, inbox, clock, work);
+        self.threads.push(thread.map_err(|cause| format!("cannot start a thread: {cause}"))?);
+        self.site.journal = Some((section.replica, engine));
+        Ok(())
+    }
+}
+
+/// Passes on what ran here to the log of the same process, if Envoy mirrors: nobody else hears
+/// the mirror's answers.
+fn tell(log: Option<Engine<Log>>, replica: Replica) -> impl FnMut(Ran) + Send {
+    move |Ran { session, word }| {
+        if let Some(log) = &log {
+            // Without it the log delivers the write, and the guard knows it already.
+            let _ = log.feed_blocking(log::Input::JournalRan { replica, session, word });
+        }
+    }
+}
+
+fn open_log(config: &Config, section: &LogSection, clock: Clock) -> Result<Log, String> {
+    let log = LogConfig {
+        service: config.service.clone(),
+        mirror_cluster: section.mirror_cluster.clone(),
+        sole_gateway: section.sole_gateway,
+        takeover_ms: section.takeover_ms,
+        delivery_parallel: section.delivery_parallel,
+        handback_hold_ms: section.handback_hold_ms,
+        mirror_grace_ms: section.mirror_grace_ms,
+        remember_ids_ms: section.remember_ids_ms,
+        remember_ids_bytes: section.remember_ids_bytes,
+        session_idle_ms: section.session_idle_ms,
+        max_bytes: section.max_bytes,
+    };
+    let store = open_store(config, "log")?;
+    Log::open(store, log, random()?, clock.now()).map_err(|e| format!("cannot open the log: {e}"))
+}
+
+fn open_journal(
+    config: &Config,
+    section: &JournalSection,
+    clock: Clock,
+) -> Result<Journal, String> {
+    let journal = JournalConfig {
+        service: config.service.clone(),
+        replica: section.replica,
+        remember_bytes: section.remember_bytes,
+        session_idle_ms: section.session_idle_ms,
+    };
+    let store = open_store(config, "journal")?;
+    Journal::open(store, journal, random()?, clock.now())
+        .map_err(|e| format!("cannot open the journal: {e}"))
+}
+
+/// Tells the operator that it runs, and as what.
+pub fn announce(config: &Config, listen: SocketAddr, admin: SocketAddr, engines: &Engines) {
+    let mut roles = vec![];
+    if config.log.is_some() {
+        roles.push("log".to_string());
+    }
+    if let Some(journal) = &config.journal {
+        roles.push(format!("journal-of-{}", journal.replica));
+    }
+    let roles = roles.join(",");
+    let store = match &config.store {
+        StoreChoice::Memory => "memory".to_string(),
+        StoreChoice::Sled(data) => format!("sled:{}", data.display()),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let mut fields: Vec<logging::Field> = vec![
+        ("version", &version),
+        ("service", &config.service),
+        ("roles", &roles),
+        ("listen", &listen),
+        ("admin", &admin),
+        ("store", &store),
+    ];
+    if let Some(log) = &config.log {
+        fields.push(("delivery", &log.delivery));
+    }
+    for (key, value) in ["log", "journal"].into_iter().zip(&engines.incarnations) {
+        if let Some(value) = value {
+            fields.push((key, value));
+        }
+    }
+    logging::info("started", &fields);
+}

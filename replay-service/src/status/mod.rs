@@ -1,0 +1,118 @@
+//! What `GET /status` says: the engines' figures as JSON whose keys stay as they are.
+
+pub mod text;
+
+use protocol::Replica;
+use replay_log::journal;
+use replay_log::log::{self, Case, Event, InDoubt};
+use replay_log::store::{Durability, StoreStats};
+use serde_json::{Map, Value, json};
+
+/// The whole status; an engine that this site does not have is `null`.
+pub fn json(service: &str, log: Option<&log::Status>, journal: Option<&journal::Status>) -> Value {
+    json!({
+        "service": service,
+        "version": env!("CARGO_PKG_VERSION"),
+        "log": log.map(log_json),
+        "journal": journal.map(journal_json),
+    })
+}
+
+fn log_json(s: &log::Status) -> Value {
+    json!({
+        "sessions": s.sessions,
+        "pinned": s.pinned,
+        "entries": s.entries,
+        "bytes": s.bytes,
+        "full": s.full,
+        "numbered": s.numbered,
+        "deduplicated": s.deduplicated,
+        "withdrawn": s.withdrawn,
+        "maybe_done": s.maybe_done,
+        "handed_back": s.handed_back,
+        "held": s.held,
+        "longest_hold_ms": s.longest_hold_ms,
+        "backlog": by_replica(s.backlog),
+        "delivered": by_replica(s.delivered),
+        "away": by_replica(s.away),
+        "gateways": s.gateways,
+        "ids": s.ids,
+        "ids_evicted_early": s.ids_evicted_early,
+        "diverged": s.diverged.iter().map(case).collect::<Vec<_>>(),
+        "in_doubt": s.in_doubt.iter().map(in_doubt).collect::<Vec<_>>(),
+        "conflicts": s.conflicts.iter().map(case).collect::<Vec<_>>(),
+        "quarantined": s.quarantined.iter().map(case).collect::<Vec<_>>(),
+        "events": s.events.iter().map(event).collect::<Vec<_>>(),
+        "store": store(s.store),
+    })
+}
+
+fn journal_json(s: &journal::Status) -> Value {
+    let doubt = |d: &journal::InDoubt| {
+        json!({
+            "session": d.session.to_string(),
+            "number": d.number.to_string(),
+            "method": d.method,
+        })
+    };
+    json!({
+        "in_doubt": s.in_doubt.iter().map(doubt).collect::<Vec<_>>(),
+    })
+}
+
+fn by_replica<T: Into<Value> + Copy>(values: [T; 2]) -> Value {
+    let entry = |r: Replica| (r.name().to_string(), values[r.index()].into());
+    Value::Object(Replica::BOTH.map(entry).into_iter().collect())
+}
+
+fn case(c: &Case) -> Value {
+    let answer = |replica: Replica| {
+        let (status, digest) = &c.answers[replica.index()];
+        json!({"status": status, "digest": digest})
+    };
+    json!({
+        "session": c.session,
+        "number": c.number.to_string(),
+        "method": c.method,
+        "path": c.path,
+        "kind": c.kind,
+        "detail": c.detail,
+        "primary": answer(Replica::Primary),
+        "secondary": answer(Replica::Secondary),
+    })
+}
+
+fn in_doubt(d: &InDoubt) -> Value {
+    json!({
+        "session": d.session,
+        "number": d.number.to_string(),
+        "replica": d.replica.name(),
+        "method": d.method,
+        "path": d.path,
+    })
+}
+
+fn event(e: &Event) -> Value {
+    let mut event = Map::new();
+    event.insert("seq".into(), e.seq.into());
+    event.insert("at_ms".into(), e.at_ms.into());
+    event.insert("kind".into(), e.kind.into());
+    if let Some(replica) = e.replica {
+        event.insert("replica".into(), replica.name().into());
+    }
+    if let Some(session) = &e.session {
+        event.insert("session".into(), session.as_str().into());
+    }
+    if !e.detail.is_empty() {
+        event.insert("detail".into(), e.detail.as_str().into());
+    }
+    Value::Object(event)
+}
+
+fn store(stats: StoreStats) -> Value {
+    let durability = match stats.durability {
+        Durability::Memory => "memory",
+        Durability::Synced => "synced",
+    };
+    json!({"bytes": stats.disk_bytes, "durability": durability})
+}
