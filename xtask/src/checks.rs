@@ -1,0 +1,254 @@
+//! What CI runs: `ci` and `test`, as steps that all run, each timed, with a summary.
+
+use std::fmt::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::tools::{self, ENVOY_BIN, REPRISE_BIN, REPRISE_FILTER, Tools, on_path};
+use crate::{repo, tidy};
+
+/// A step of `test`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Step {
+    /// Unit and property tests.
+    Units,
+    /// The examples in the documentation of the libraries.
+    Examples,
+    /// The pure crates' tests as wasm, under node.
+    Wasm,
+    /// The filter, `reprise` and the till.
+    Build,
+    /// End to end on real Envoy.
+    E2e,
+    /// The benches compile.
+    Benches,
+    /// Edges, sources, documentation.
+    Tidy,
+}
+
+const TEST: [Step; 7] = [
+    Step::Units,
+    Step::Examples,
+    Step::Wasm,
+    Step::Build,
+    Step::E2e,
+    Step::Benches,
+    Step::Tidy,
+];
+
+/// Runs the steps of `test`: all, or those named. An error if any failed.
+pub fn test(only: &[Step]) -> Result<()> {
+    let wanted = TEST
+        .into_iter()
+        .filter(|step| only.is_empty() || only.contains(step));
+    let steps = wanted.map(|step| (step.name(), move || step.run()));
+    finish(steps.map(|(name, run)| timed(name, run)).collect())
+}
+
+/// Checks formats, lints and tidiness; then, if they hold and unless told otherwise, runs `test`.
+pub fn ci(lint_only: bool) -> Result<()> {
+    finish(vec![
+        timed("format", || {
+            run(repo::cargo().args(["fmt", "--all", "--check"]))
+        }),
+        timed("lint", lint),
+        timed("lint of the filter", lint_filter),
+        timed("tidy", tidy::run),
+    ])?;
+    if lint_only { Ok(()) } else { test(&[]) }
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Units => "units",
+            Self::Examples => "examples",
+            Self::Wasm => "wasm",
+            Self::Build => "build",
+            Self::E2e => "e2e",
+            Self::Benches => "benches",
+            Self::Tidy => "tidy",
+        }
+    }
+
+    fn run(self) -> Result<()> {
+        match self {
+            Self::Units => units(),
+            Self::Examples => run(repo::cargo()
+                .args(["test", "--quiet", "--doc"])
+                .args(NATIVE)),
+            Self::Wasm => wasm(),
+            Self::Build => build(),
+            Self::E2e => e2e(),
+            Self::Benches => run(repo::cargo().args(["bench", "--no-run", "--package=benches"])),
+            Self::Tidy => tidy::run(),
+        }
+    }
+}
+
+/// Every crate that runs on this machine; the filter runs in Envoy only, and the package `tests`
+/// has a step of its own.
+const NATIVE: [&str; 3] = ["--workspace", "--exclude=reprise-filter", "--exclude=tests"];
+
+fn units() -> Result<()> {
+    run(runner().args(NATIVE))
+}
+
+fn wasm() -> Result<()> {
+    let runner = tools::wasm_test_runner()?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let node = [tools::node_directory()?];
+    let path = std::env::join_paths(node.into_iter().chain(std::env::split_paths(&path)))?;
+    run(repo::cargo()
+        .args(["test", "--target=wasm32-unknown-unknown", "--tests"])
+        .args(["--package=reprise-protocol", "--package=filter-core"])
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)
+        .env("PATH", path))
+}
+
+fn build() -> Result<()> {
+    let filter = tools::build_filter()?;
+    println!("{}: {}", filter.display(), tools::fingerprint(&filter)?);
+    tools::build_service()?;
+    run(repo::cargo().args(["build", "--quiet", "--release", "--package=demo"]))
+}
+
+fn e2e() -> Result<()> {
+    let tools = Tools::find(None)?;
+    println!("Envoy: {}", tools.envoy.display());
+    println!("filter: {}", tools::fingerprint(&tools.filter)?);
+    // Each test runs two Envoys and two reprise, and most of them time something.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let at_once = (cores / 2).max(1).to_string();
+    let mut command = runner();
+    command.arg("--package=tests");
+    if has_nextest() {
+        command.args(["--test-threads", &at_once]);
+    } else {
+        command.args(["--", "--test-threads", &at_once]);
+    }
+    run(command
+        .env(ENVOY_BIN, &tools.envoy)
+        .env(REPRISE_BIN, &tools.reprise)
+        .env(REPRISE_FILTER, &tools.filter))
+}
+
+/// nextest where it is installed, else `cargo test`; without the examples in documentation.
+fn runner() -> Command {
+    let mut cargo = repo::cargo();
+    if has_nextest() {
+        cargo.args(["nextest", "run", "--no-fail-fast", "--no-tests=pass"]);
+    } else {
+        cargo.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]);
+    }
+    cargo
+}
+
+fn has_nextest() -> bool {
+    on_path("cargo-nextest").is_some()
+}
+
+fn lint() -> Result<()> {
+    run(repo::cargo()
+        .args([
+            "clippy",
+            "--workspace",
+            "--exclude=reprise-filter",
+            "--all-targets",
+        ])
+        .args(["--", "--deny=warnings"]))
+}
+
+fn lint_filter() -> Result<()> {
+    run(repo::cargo()
+        .args([
+            "clippy",
+            "--package=reprise-filter",
+            "--target=wasm32-wasip1",
+        ])
+        .args(["--", "--deny=warnings"]))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("run {}", command.get_program().display()))?;
+    if !status.success() {
+        bail!("{status}");
+    }
+    Ok(())
+}
+
+/// How a step went.
+struct Outcome {
+    name: &'static str,
+    took: Duration,
+    result: Result<()>,
+}
+
+fn timed(name: &'static str, run: impl FnOnce() -> Result<()>) -> Outcome {
+    println!("── {name}");
+    let begun = Instant::now();
+    let result = run();
+    if let Err(error) = &result {
+        eprintln!("{name} failed: {error:#}");
+    }
+    Outcome {
+        name,
+        took: begun.elapsed(),
+        result,
+    }
+}
+
+fn finish(outcomes: Vec<Outcome>) -> Result<()> {
+    let (summary, failed) = summary(&outcomes);
+    println!("{summary}");
+    if failed > 0 {
+        bail!("{failed} of {} steps failed", outcomes.len());
+    }
+    Ok(())
+}
+
+fn summary(outcomes: &[Outcome]) -> (String, usize) {
+    let mut out = String::from("── summary\n");
+    for Outcome { name, took, result } in outcomes {
+        let word = if result.is_ok() { "ok" } else { "FAILED" };
+        let _ = writeln!(out, "{name:<20} {word:<7} {:>7.1} s", took.as_secs_f64());
+    }
+    let failed = outcomes.iter().filter(|step| step.result.is_err()).count();
+    let _ = write!(
+        out,
+        "steps: {} passed, {failed} failed",
+        outcomes.len() - failed
+    );
+    (out, failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_does_not_hide_the_others_and_fails_the_whole() {
+        let outcomes = vec![
+            timed("one", || Ok(())),
+            timed("two", || bail!("broken")),
+            timed("three", || Ok(())),
+        ];
+        let (text, failed) = summary(&outcomes);
+        assert_eq!(failed, 1);
+        assert!(text.ends_with("steps: 2 passed, 1 failed"), "{text}");
+        assert!(text.contains("two                  FAILED"), "{text}");
+        assert!(finish(outcomes).is_err());
+        assert!(finish(vec![timed("one", || Ok(()))]).is_ok());
+    }
+
+    #[test]
+    fn every_step_is_part_of_test() {
+        for step in <Step as clap::ValueEnum>::value_variants() {
+            assert!(TEST.contains(step), "{step:?}");
+        }
+    }
+}

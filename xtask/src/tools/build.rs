@@ -1,0 +1,98 @@
+//! Builds the filter and the programs with cargo.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::repo;
+
+/// Builds the filter for Envoy and lays it at `target/filter/reprise_filter.wasm`, where the
+/// configurations look for it. The file is replaced only if its bytes differ.
+pub fn build_filter() -> Result<PathBuf> {
+    run(repo::cargo().args([
+        "build",
+        "--quiet",
+        "--package=reprise-filter",
+        "--profile=filter",
+        "--target=wasm32-wasip1",
+    ]))?;
+    let built = repo::target().join("wasm32-wasip1/filter/reprise_filter.wasm");
+    let place = repo::root().join("target/filter/reprise_filter.wasm");
+    lay(&built, &place)?;
+    Ok(place)
+}
+
+/// Builds `reprise` for release and says where it is.
+pub fn build_service() -> Result<PathBuf> {
+    run(repo::cargo().args(["build", "--quiet", "--release", "--package=replay-service"]))?;
+    Ok(repo::target().join("release/reprise"))
+}
+
+/// Size and hash of a file, so that two runs can be seen to have used the same filter.
+pub fn fingerprint(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    let hash: String = Sha256::digest(&bytes)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok(format!("{} kB, sha256 {hash}…", bytes.len().div_ceil(1000)))
+}
+
+pub(super) fn run(command: &mut Command) -> Result<()> {
+    let shown = format!("{command:?}");
+    let status = command.status().with_context(|| format!("run {shown}"))?;
+    if !status.success() {
+        bail!("{status}: {shown}");
+    }
+    Ok(())
+}
+
+/// Copies a file into place in one step: an Envoy that starts meanwhile sees the old or the new.
+fn lay(from: &Path, to: &Path) -> Result<()> {
+    let what = || format!("copy {} to {}", from.display(), to.display());
+    let new = std::fs::read(from).with_context(what)?;
+    if std::fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    let dir = to.parent().with_context(what)?;
+    std::fs::create_dir_all(dir).with_context(what)?;
+    let mut temporary = tempfile::NamedTempFile::new_in(dir).with_context(what)?;
+    std::io::Write::write_all(&mut temporary, &new).with_context(what)?;
+    let file: File = temporary.persist(to).with_context(what)?;
+    let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.set_permissions(open_to_all).with_context(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_laid_once_and_replaced_when_its_bytes_differ() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("sub/to"));
+        std::fs::write(&from, "one").unwrap();
+        lay(&from, &to).unwrap();
+        let first = to.metadata().unwrap().modified().unwrap();
+        lay(&from, &to).unwrap();
+        assert_eq!(to.metadata().unwrap().modified().unwrap(), first);
+        std::fs::write(&from, "two").unwrap();
+        lay(&from, &to).unwrap();
+        assert_eq!(std::fs::read_to_string(&to).unwrap(), "two");
+    }
+
+    #[test]
+    fn a_fingerprint_names_size_and_hash() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f");
+        std::fs::write(&file, "abc").unwrap();
+        assert_eq!(
+            fingerprint(&file).unwrap(),
+            "1 kB, sha256 ba7816bf8f01cfea…"
+        );
+    }
+}
