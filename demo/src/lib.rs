@@ -1,6 +1,6 @@
 //! The parts of the demo, and of the end-to-end tests, that stand around Reprise: the service
-//! that is replicated ([`till`]), the link that is cut ([`relay`]), the clients ([`load`]) and
-//! the judge ([`check`]).
+//! that is replicated ([`till`]), the link that is cut ([`relay`]), the clients ([`load`]), the
+//! judge ([`check`]), and what is made of it all ([`run`], [`compare`], [`table`], [`report`]).
 //!
 //! Nothing here knows how Reprise works: the crate depends on none of its parts, so that the
 //! judge stays an independent witness.
@@ -9,9 +9,15 @@
 
 pub mod chain;
 pub mod check;
+pub mod compare;
 pub mod fetch;
+pub mod format;
 pub mod load;
 pub mod relay;
+pub mod report;
+pub mod run;
+pub mod stats;
+pub mod table;
 pub mod till;
 
 use std::time::{SystemTime, UNIX_EPOCH};

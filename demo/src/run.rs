@@ -1,0 +1,389 @@
+//! One run of the demo: what the clients, the judge and the log's own page say of it, brought
+//! together.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    check::Verdict,
+    load::{Kind, Op, Outcome, Record},
+    stats::{Bucket, Summary, buckets},
+};
+
+/// When what was done to the link, in milliseconds since the load began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Times {
+    /// The link was cut.
+    pub cut_ms: u64,
+    /// The link was healed.
+    pub heal_ms: u64,
+    /// The clients stopped.
+    pub stop_ms: u64,
+    /// Everything was at rest, or waiting for it was given up.
+    pub end_ms: u64,
+}
+
+/// The part of a run in which a request was under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Connected,
+    Cut,
+    Healed,
+}
+
+impl Times {
+    /// A request belongs to the cut if any part of it was under way then.
+    fn phase(&self, op: &Op) -> Phase {
+        if op.start_us >= self.heal_ms * 1000 {
+            Phase::Healed
+        } else if op.end_us() >= self.cut_ms * 1000 {
+            Phase::Cut
+        } else {
+            Phase::Connected
+        }
+    }
+}
+
+/// What the log's page said at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// In milliseconds since the load began.
+    pub at_ms: u64,
+    /// Writes that wait for the primary.
+    pub backlog_primary: u64,
+    /// Writes that wait for the secondary.
+    pub backlog_secondary: u64,
+    /// Writes delivered to the primary so far.
+    pub delivered_primary: u64,
+    /// Sessions that are served by the secondary.
+    pub pinned: u64,
+    /// The longest hold of a session so far.
+    pub longest_hold_ms: u64,
+}
+
+/// What the log's page noted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Noted {
+    /// In milliseconds since the load began.
+    pub at_ms: u64,
+    /// `away`, `back`, `handed_back` and so on.
+    pub kind: String,
+    /// Of which replica.
+    pub replica: Option<String>,
+}
+
+/// A point of the timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// In milliseconds since the load began.
+    pub at_ms: u64,
+    /// What happened.
+    pub what: &'static str,
+    /// More of it.
+    pub detail: String,
+}
+
+/// How the backlog of the primary was worked off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Replay {
+    /// Writes brought to the primary between the healing and the end of its backlog.
+    pub writes: u64,
+    /// From the healing until the first write could be brought, in milliseconds.
+    pub notice_ms: u64,
+    /// From the healing to the end of the backlog, in milliseconds.
+    pub drain_ms: u64,
+    /// Writes per second, from the first one on.
+    pub per_second: u64,
+}
+
+/// The requests that did not go well for their clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Errors {
+    /// Writes.
+    pub writes: u64,
+    /// Reads.
+    pub reads: u64,
+    /// Those among them that were not sent within the detection time after the cut.
+    pub outside_detection: u64,
+    /// All of them by what the client was told.
+    pub kinds: BTreeMap<String, u64>,
+}
+
+impl Errors {
+    /// All of them.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.writes + self.reads
+    }
+}
+
+/// What is brought together.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// What the clients noted.
+    pub record: Record,
+    /// What the judge found.
+    pub verdict: Verdict,
+    /// What was done to the link.
+    pub times: Times,
+    /// The time within which a cut is to be detected.
+    pub detect_ms: u64,
+    /// What the log's page said; nothing of a bare Envoy.
+    pub samples: Vec<Sample>,
+    /// What the log's page noted; nothing of a bare Envoy.
+    pub noted: Vec<Noted>,
+    /// Whether everything came to rest in the time given.
+    pub drained: bool,
+}
+
+/// One run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Run {
+    /// What the judge found.
+    pub verdict: Verdict,
+    /// Reads that did not show an acknowledged write.
+    pub stale_reads: u64,
+    /// Reads answered.
+    pub reads: u64,
+    /// What clients met.
+    pub errors: Errors,
+    /// What was done to the link.
+    pub times: Times,
+    /// Writes before the cut.
+    pub connected: Summary,
+    /// Writes under way during the cut.
+    pub cut: Summary,
+    /// Writes after it.
+    pub healed: Summary,
+    /// Reads of all phases.
+    pub read_latency: Summary,
+    /// The slowest request of all.
+    pub worst_us: u64,
+    /// How the backlog was worked off; `None` of a bare Envoy, and if it never was.
+    pub replay: Option<Replay>,
+    /// The longest that a session was held for its hand-back; `None` of a bare Envoy.
+    pub longest_hold_ms: Option<u64>,
+    /// Whether everything came to rest in the time given.
+    pub drained: bool,
+    /// The timeline.
+    pub moments: Vec<Moment>,
+    /// Latency over time.
+    #[serde(skip)]
+    pub buckets: Vec<Bucket>,
+    /// Backlog over time.
+    #[serde(skip)]
+    pub samples: Vec<Sample>,
+}
+
+impl Run {
+    /// Brings everything together.
+    #[must_use]
+    pub fn new(observed: Observed) -> Self {
+        let ops = &observed.record.ops;
+        let replay = observed.replay();
+        let moments = observed.moments(replay.as_ref());
+        Self {
+            stale_reads: ops.iter().filter(|op| op.stale).count() as u64,
+            reads: ops
+                .iter()
+                .filter(|op| op.kind == Kind::Read && op.outcome == Outcome::Ok)
+                .count() as u64,
+            errors: observed.errors(),
+            connected: observed.writes(Phase::Connected),
+            cut: observed.writes(Phase::Cut),
+            healed: observed.writes(Phase::Healed),
+            read_latency: Summary::of(
+                ops.iter()
+                    .filter(|op| op.kind == Kind::Read)
+                    .map(|op| op.latency_us),
+            ),
+            worst_us: ops.iter().map(|op| op.latency_us).max().unwrap_or(0),
+            longest_hold_ms: observed.samples.last().map(|last| last.longest_hold_ms),
+            buckets: buckets(ops),
+            times: observed.times,
+            drained: observed.drained,
+            verdict: observed.verdict,
+            samples: observed.samples,
+            replay,
+            moments,
+        }
+    }
+
+    /// The promises that this run breaks, in words; none if all is well.
+    #[must_use]
+    pub fn broken(&self) -> Vec<String> {
+        let mut broken = self.verdict.broken();
+        if self.verdict.acknowledged == 0 {
+            broken.push("nothing was acknowledged".to_owned());
+        }
+        if self.stale_reads > 0 {
+            broken.push(format!("{} stale reads", self.stale_reads));
+        }
+        if !self.drained {
+            broken.push("the backlog was never worked off".to_owned());
+        }
+        broken
+    }
+}
+
+impl Observed {
+    fn writes(&self, phase: Phase) -> Summary {
+        let writes = self.record.ops.iter().filter(|op| op.kind == Kind::Write);
+        let of_phase = writes.filter(|op| self.times.phase(op) == phase);
+        Summary::of(of_phase.map(|op| op.latency_us))
+    }
+
+    fn errors(&self) -> Errors {
+        let mut errors = Errors::default();
+        let detection = self.times.cut_ms..self.times.cut_ms + self.detect_ms;
+        for op in self
+            .record
+            .ops
+            .iter()
+            .filter(|op| op.outcome != Outcome::Ok)
+        {
+            match op.kind {
+                Kind::Write => errors.writes += 1,
+                Kind::Read => errors.reads += 1,
+            }
+            // A request that was on its way when the link went counts as sent at that moment.
+            let caught =
+                op.start_us / 1000 < detection.start && op.end_us() / 1000 >= detection.start;
+            let within = caught || detection.contains(&(op.start_us / 1000));
+            errors.outside_detection += u64::from(!within);
+            let kind = op.error.clone().unwrap_or_else(|| op.status.to_string());
+            *errors.kinds.entry(kind).or_default() += 1;
+        }
+        errors
+    }
+
+    /// The first event of that kind at or after `from_ms`, if it is of the primary.
+    fn primary(&self, kind: &str, from_ms: u64) -> Option<u64> {
+        let of_primary = |noted: &&Noted| {
+            noted.kind == kind
+                && noted.at_ms >= from_ms
+                && noted.replica.as_deref() == Some("primary")
+        };
+        self.noted.iter().find(of_primary).map(|noted| noted.at_ms)
+    }
+
+    fn replay(&self) -> Option<Replay> {
+        let heal = self.times.heal_ms;
+        let empty = |sample: &&Sample| sample.at_ms >= heal && sample.backlog_primary == 0;
+        let drained = self
+            .primary("drained", heal)
+            .or_else(|| self.samples.iter().find(empty).map(|sample| sample.at_ms))?;
+        let back = self
+            .primary("back", heal)
+            .filter(|back| *back <= drained)
+            .unwrap_or(heal);
+        let before = self.samples.iter().rfind(|sample| sample.at_ms <= heal)?;
+        let after = self.samples.iter().find(|sample| sample.at_ms >= drained)?;
+        let writes = after
+            .delivered_primary
+            .saturating_sub(before.delivered_primary);
+        Some(Replay {
+            writes,
+            notice_ms: back - heal,
+            drain_ms: drained - heal,
+            per_second: writes * 1000 / (drained - back).max(1),
+        })
+    }
+
+    fn moments(&self, replay: Option<&Replay>) -> Vec<Moment> {
+        let Times {
+            cut_ms,
+            heal_ms,
+            stop_ms,
+            ..
+        } = self.times;
+        let mut moments = Vec::new();
+        let mut add = |at_ms: Option<u64>, what, detail: String| {
+            moments.extend(at_ms.map(|at_ms| Moment {
+                at_ms,
+                what,
+                detail,
+            }));
+        };
+        let after = |at: u64, from: u64| crate::format::duration_ms(at.saturating_sub(from));
+        add(
+            Some(cut_ms),
+            "cut",
+            "the link to the primary fails".to_owned(),
+        );
+        let away = self.primary("away", cut_ms);
+        add(
+            away,
+            "detected",
+            away.map(|at| after(at, cut_ms)).unwrap_or_default() + " after the cut",
+        );
+        let (first, all) = self.failed_over();
+        add(
+            first,
+            "first answer",
+            "the first write sent after the cut is acknowledged".to_owned(),
+        );
+        add(
+            all,
+            "failed over",
+            format!(
+                "{} after the cut every session has been served again",
+                after(all.unwrap_or(0), cut_ms)
+            ),
+        );
+        add(
+            Some(heal_ms),
+            "healed",
+            "the link is there again".to_owned(),
+        );
+        let back = self.primary("back", heal_ms);
+        add(
+            back,
+            "noticed",
+            back.map(|at| after(at, heal_ms)).unwrap_or_default() + " after the healing",
+        );
+        let drained = replay.map(|replay| heal_ms + replay.drain_ms);
+        let writes = replay.map_or(0, |replay| replay.writes);
+        add(
+            drained,
+            "drained",
+            format!(
+                "{} writes brought to the primary",
+                crate::format::count(writes)
+            ),
+        );
+        let handed: Vec<u64> = self
+            .noted
+            .iter()
+            .filter(|n| n.kind == "handed_back" && n.at_ms >= heal_ms)
+            .map(|n| n.at_ms)
+            .collect();
+        add(
+            handed.last().copied(),
+            "handed back",
+            format!("the last of {} hand-backs", handed.len()),
+        );
+        add(Some(stop_ms), "clients stop", String::new());
+        moments.sort_by_key(|moment| moment.at_ms);
+        moments
+    }
+
+    /// When the first write sent after the cut was acknowledged, and when every session had one.
+    fn failed_over(&self) -> (Option<u64>, Option<u64>) {
+        let mut first: BTreeMap<u32, Option<u64>> = BTreeMap::new();
+        for op in self.record.ops.iter().filter(|op| op.kind == Kind::Write) {
+            let entry = first.entry(op.session).or_default();
+            if op.outcome == Outcome::Ok && op.start_us >= self.times.cut_ms * 1000 {
+                let end = op.end_us() / 1000;
+                *entry = Some(entry.map_or(end, |earlier| earlier.min(end)));
+            }
+        }
+        let all: Option<Vec<u64>> = first.values().copied().collect();
+        let earliest = first.values().flatten().min().copied();
+        (earliest, all.and_then(|all| all.into_iter().max()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
