@@ -115,8 +115,7 @@ async fn decide(
 ) -> Result<Result<String, String>, Stopped> {
     let Asked { session, number, action, .. } = asked;
     let key = session.clone();
-    let in_doubt = journal
-        .ask(move |j| j.status().in_doubt.iter().any(|d| d.session == key && d.number == number));
+    let in_doubt = journal.ask(move |journal| journal.is_in_doubt(&key, number));
     if !in_doubt.await? {
         return Ok(Err(format!("write {number} of session {session} is not in doubt here")));
     }

@@ -30,7 +30,7 @@ pub fn ask(admin: &str, method: Method, path: &str, body: String) -> Result<Answ
         .map_err(|_| format!("not an address: {admin}; expected HOST:PORT like 127.0.0.1:7401"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| cause.to_string())?;
-    let asked = runtime.block_on(tokio::time::timeout(TIMEOUT, exchange(request)));
+    let asked = runtime.block_on(async { tokio::time::timeout(TIMEOUT, exchange(request)).await });
     asked.map_err(|_| unreachable(format!("nothing within {TIMEOUT:?}")))?.map_err(unreachable)
 }
 

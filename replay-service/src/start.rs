@@ -17,6 +17,9 @@ use std::thread::JoinHandle;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+/// How long the journal keeps an unused session in memory; it stays on disk.
+const CACHED_MS: u64 = 600_000;
+
 /// Listens on an address of the configuration; port 0 becomes a free one.
 pub fn bind(
     runtime: &Runtime,
@@ -164,7 +167,7 @@ fn open_journal(
         service: config.service.clone(),
         replica: section.replica,
         remember_bytes: section.remember_bytes,
-        session_idle_ms: section.session_idle_ms,
+        session_idle_ms: CACHED_MS,
     };
     let store = open_store(config, "journal")?;
     Journal::open(store, journal, random()?, clock.now())

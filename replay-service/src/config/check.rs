@@ -26,15 +26,6 @@ pub fn whole(config: &Config, problems: &mut Problems) {
             }
         }
     }
-    if let (Some(log), Some(journal)) = (&config.log, &config.journal)
-        && journal.session_idle_ms < log.session_idle_ms
-    {
-        let what = format!(
-            "must not be less than log.session_idle_ms ({}): sessions are closed in the log first",
-            log.session_idle_ms
-        );
-        problems.add("journal.session_idle_ms", what);
-    }
     if let Store::Sled(data) = &config.store
         && let Err(what) = creatable(data)
     {

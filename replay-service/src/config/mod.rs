@@ -79,8 +79,6 @@ pub struct JournalSection {
     pub replica: Replica,
     /// Bytes that remembered responses may take.
     pub remember_bytes: u64,
-    /// When an idle session is closed, milliseconds; later than the log does.
-    pub session_idle_ms: u64,
 }
 
 /// Reads a configuration file; `Err` holds all its problems.
@@ -110,10 +108,8 @@ fn root(value: &Value, problems: &mut Problems) -> Option<Config> {
     let admin = socket(&mut fields, "admin", "127.0.0.1:7401", problems);
     let store = store(&mut fields, problems);
     let log = fields.has("log").then(|| log(fields.object("log", problems), problems));
-    let log_idle_ms = log.as_ref().and_then(|l| l.as_ref()).map_or(0, |l| l.session_idle_ms);
-    let journal = fields
-        .has("journal")
-        .then(|| journal(fields.object("journal", problems), log_idle_ms, problems));
+    let journal =
+        fields.has("journal").then(|| journal(fields.object("journal", problems), problems));
     if log.is_none() && journal.is_none() {
         // Asked for, so that an unknown key's list of known ones has them.
         let _ = (fields.raw("log"), fields.raw("journal"));
@@ -208,20 +204,13 @@ fn listener(fields: &mut Fields, key: &'static str, problems: &mut Problems) -> 
     authority
 }
 
-fn journal(
-    mut fields: Fields,
-    log_idle_ms: u64,
-    problems: &mut Problems,
-) -> Option<JournalSection> {
+fn journal(mut fields: Fields, problems: &mut Problems) -> Option<JournalSection> {
     let replicas = [("primary", Replica::Primary), ("secondary", Replica::Secondary)];
     if !fields.has("replica") {
         let _ = fields.required("replica", problems);
     }
     let replica = fields.choice("replica", &replicas, problems);
-    let mut number = |key, default, range| fields.number(key, default, range, problems);
-    let remember_bytes = number("remember_bytes", 64 << 20, 0..=1 << 40);
-    let later = (14 * DAY_MS).max(2 * log_idle_ms);
-    let session_idle_ms = number("session_idle_ms", later, 1000..=730 * DAY_MS);
+    let remember_bytes = fields.number("remember_bytes", 64 << 20, 0..=1 << 40, problems);
     fields.finish(problems);
-    Some(JournalSection { replica: replica?, remember_bytes, session_idle_ms })
+    Some(JournalSection { replica: replica?, remember_bytes })
 }

@@ -3,7 +3,7 @@
 pub mod text;
 
 use protocol::Replica;
-use replay_log::journal;
+use replay_log::journal::{self, ConflictCase, ForcedCase, InDoubtCase};
 use replay_log::log::{self, Case, Event, InDoubt};
 use replay_log::store::{Durability, StoreStats};
 use serde_json::{Map, Value, json};
@@ -48,15 +48,55 @@ fn log_json(s: &log::Status) -> Value {
 }
 
 fn journal_json(s: &journal::Status) -> Value {
-    let doubt = |d: &journal::InDoubt| {
-        json!({
-            "session": d.session.to_string(),
-            "number": d.number.to_string(),
-            "method": d.method,
-        })
-    };
     json!({
-        "in_doubt": s.in_doubt.iter().map(doubt).collect::<Vec<_>>(),
+        "replica": s.replica.name(),
+        "sessions": s.sessions,
+        "running": s.running,
+        "waiting": s.waiting,
+        "ran": s.ran,
+        "duplicates": s.duplicates,
+        "gaps": s.gaps,
+        "redone": s.redone,
+        "skipped": s.skipped,
+        "conflicts": s.conflicts,
+        "contradictions": s.contradictions,
+        "malformed": s.malformed,
+        "turned_away": s.turned_away,
+        "guards": s.guards,
+        "remembered_bytes": s.remembered_bytes,
+        "in_doubt_total": s.in_doubt_total,
+        "in_doubt": s.in_doubt.iter().map(doubt_here).collect::<Vec<_>>(),
+        "forced": s.forced_cases.iter().map(forced_here).collect::<Vec<_>>(),
+        "conflicting": s.conflict_cases.iter().map(conflict_here).collect::<Vec<_>>(),
+    })
+}
+
+fn doubt_here(d: &InDoubtCase) -> Value {
+    json!({
+        "session": d.session.to_string(),
+        "number": d.number.to_string(),
+        "method": d.method,
+        "path": d.path,
+        "id": d.id,
+    })
+}
+
+fn forced_here(f: &ForcedCase) -> Value {
+    json!({
+        "session": f.session.to_string(),
+        "number": f.number.to_string(),
+        "from": f.from.map(|at| at.to_string()),
+    })
+}
+
+fn conflict_here(c: &ConflictCase) -> Value {
+    json!({
+        "session": c.session.to_string(),
+        "number": c.number.to_string(),
+        "method": c.method,
+        "path": c.path,
+        "id": c.id,
+        "at": c.at.map(|at| at.to_string()),
     })
 }
 

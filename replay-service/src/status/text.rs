@@ -66,10 +66,20 @@ fn log(out: &mut String, log: &Value) {
 fn journal(out: &mut String, journal: &Value) {
     let _ = writeln!(out, "\nJournal of the {}", text(&journal["replica"]));
     line(out, journal, &["sessions", "guards", "running", "ran"], true);
-    line(out, journal, &["duplicates", "gaps", "redone"], false);
+    let rare = ["waiting", "duplicates", "gaps", "redone", "skipped"];
+    line(out, journal, &rare, false);
+    line(out, journal, &["conflicts", "contradictions", "malformed", "turned_away"], false);
     let _ = writeln!(out, "  remembered responses {}", bytes(&journal["remembered_bytes"]));
     let doubt = "decide with `reprise resolve --session S --number N --redo|--skip`";
     cases(out, "In doubt here", doubt, &journal["in_doubt"]);
+    cases(
+        out,
+        "Forced here",
+        "these epochs do not follow from what ran before",
+        &journal["forced"],
+    );
+    let conflict = "not run: number or link contradicts what ran before";
+    cases(out, "Conflicts here", conflict, &journal["conflicting"]);
 }
 
 fn row(out: &mut String, label: &str, primary: &str, secondary: &str) {
@@ -78,7 +88,7 @@ fn row(out: &mut String, label: &str, primary: &str, secondary: &str) {
 
 /// Figures in one line, those that are zero only if `zeros`.
 fn line(out: &mut String, from: &Value, keys: &[&str], zeros: bool) {
-    let shown = keys.iter().filter(|key| zeros || from[**key].as_u64() != Some(0));
+    let shown = keys.iter().filter(|key| zeros || from[**key].as_u64().is_some_and(|n| n > 0));
     let figures: Vec<_> =
         shown.map(|key| format!("{} {}", key.replace('_', " "), text(&from[*key]))).collect();
     if !figures.is_empty() {
