@@ -14,6 +14,8 @@ use tokio::sync::watch;
 const WORKERS: usize = 2;
 /// How long deliveries under way at shutdown may still take.
 const DELIVERIES: Duration = Duration::from_secs(2);
+/// Signals closer than this are one.
+const SAME_SIGNAL: Duration = Duration::from_millis(250);
 /// How long connections may take to close after their streams have ended.
 const CONNECTIONS: Duration = Duration::from_secs(1);
 
@@ -59,6 +61,17 @@ impl Signals {
     }
 }
 
+/// Ends the process when a signal comes for the second time. Supervisors and terminals send the
+/// first one to the process and to its group, so what comes at once is still the first.
+async fn end_at_once() {
+    tokio::time::sleep(SAME_SIGNAL).await;
+    if let Ok(mut signals) = Signals::new() {
+        let signal = signals.next().await;
+        logging::warn("ended at once, by a second signal", &[("signal", &signal)]);
+        std::process::exit(1);
+    }
+}
+
 async fn serve(
     listener: TcpListener,
     admin_listener: TcpListener,
@@ -82,11 +95,8 @@ async fn serve(
         ended = &mut grpc => return Err(format!("the gRPC server has ended: {ended:?}")),
         ended = &mut admin => return Err(format!("the admin server has ended: {ended:?}")),
     }
-    tokio::spawn(async move {
-        let signal = signals.next().await;
-        logging::warn("ended at once, by a second signal", &[("signal", &signal)]);
-        std::process::exit(1);
-    });
+    drop(signals);
+    tokio::spawn(end_at_once());
     // Sent before the streams end, so that no peer comes back on the same connection.
     stop.send_replace(true);
     end(engines).await;

@@ -66,7 +66,23 @@ impl Reprise {
     /// Starts it and waits for its start line.
     pub async fn start(config: &str) -> Reprise {
         let config = written(config);
-        let mut child = command(&config, "serve").spawn().expect("starts");
+        let process = command(&config, "serve");
+        Reprise::spawn(config, process).await
+    }
+
+    /// Starts it where no file can grow beyond so many KiB, as on a disk that fills up.
+    pub async fn start_with_files_up_to(kib: u32, config: &str) -> Reprise {
+        let config = written(config);
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\"");
+        let mut process = Command::new("bash");
+        process.args(["-c", &script, "bash", env!("CARGO_BIN_EXE_reprise"), "serve", "--config"]);
+        process.arg(config.path()).kill_on_drop(true);
+        process.stdout(Stdio::null()).stderr(Stdio::piped());
+        Reprise::spawn(config, process).await
+    }
+
+    async fn spawn(config: tempfile::NamedTempFile, mut process: Command) -> Reprise {
+        let mut child = process.spawn().expect("starts");
         let stderr = child.stderr.take().expect("piped");
         let started = BTreeMap::new();
         let mut reprise =
@@ -105,6 +121,11 @@ impl Reprise {
         let pid = self.child.id().expect("running").to_string();
         let sent = Command::new("kill").args([signal, &pid]).status().await.expect("kill runs");
         assert!(sent.success());
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("waited").is_some()
     }
 
     /// Its exit code, when it has ended.
@@ -233,25 +254,31 @@ impl Stream<pb::GatewayRequest, pb::GatewayResponse> {
 
     /// Appends a write with this id; its session is `s`.
     pub async fn append(&mut self, id: &str) -> pb::Numbered {
+        self.append_with(id, b"one loaf".to_vec()).await.expect("numbered")
+    }
+
+    /// Appends a write with this id and body; `None` if the stream ends instead.
+    pub async fn append_with(&mut self, id: &str, body: Vec<u8>) -> Option<pb::Numbered> {
+        let header =
+            |name: &str, value: &str| pb::Header { name: name.into(), value: value.into() };
         let append = pb::Append {
             token: 1,
             session: "s".into(),
             id: id.into(),
             method: "POST".into(),
             path: "/orders?of=today".into(),
-            headers: vec![
-                pb::Header { name: ":authority".into(), value: b"shop.example".to_vec() },
-                pb::Header { name: "x-note".into(), value: b"kept".to_vec() },
-            ],
-            body: b"one loaf".to_vec(),
+            headers: vec![header(":authority", "shop.example"), header("x-note", "kept")],
+            body,
             received_ms: 1,
             refuse_when_cut: false,
         };
-        match self.ask(pb::gateway_request::Kind::Append(append)).await {
+        let kind = Some(pb::gateway_request::Kind::Append(append));
+        self.requests.send(pb::GatewayRequest { kind, ends: vec![] }).await.ok()?;
+        match self.next().await.ok()??.kind.expect("a kind") {
             pb::gateway_response::Kind::Appended(pb::Appended {
                 outcome: Some(pb::appended::Outcome::Numbered(numbered)),
                 ..
-            }) => numbered,
+            }) => Some(numbered),
             other => panic!("not numbered: {other:?}"),
         }
     }
