@@ -1,0 +1,176 @@
+//! What this Envoy knows of sessions: last acknowledged number and route, shared by its workers.
+//!
+//! Kept only while the log says that this gateway alone appends ("sole"). A slot answers for the
+//! log only if it is *exact*: it has been there, and been raised by every acknowledgement, since
+//! the log told where the session stands or since its first number. An acknowledgement for a
+//! session without a slot leaves an inexact one, so that an older answer of the log that arrives
+//! after it cannot take its place.
+
+use super::release::Released;
+use crate::config::GatewayConfig;
+use crate::metrics::Metric;
+use crate::ports::Cx;
+use crate::table::{Slot, Table};
+use protocol::pb::{self, Route};
+use protocol::{Number, Replica, SessionKey};
+
+/// Where a session stands and where its requests go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) last: Number,
+    pub(super) route: Route,
+    /// Nothing above `last` has been acknowledged.
+    exact: bool,
+}
+
+/// Bits of a slot's mark.
+const SECONDARY: u8 = 1;
+const EXACT: u8 = 2;
+
+#[derive(Debug)]
+pub(super) struct Slots(Table);
+
+fn place(slot: &Slot) -> Place {
+    let route = if slot.mark & SECONDARY == 0 {
+        Route::Primary
+    } else {
+        Route::Secondary
+    };
+    Place {
+        last: slot.last,
+        route,
+        exact: slot.mark & EXACT != 0,
+    }
+}
+
+fn slot(place: Place) -> Slot {
+    let route = if place.route == Route::Secondary {
+        SECONDARY
+    } else {
+        0
+    };
+    Slot {
+        last: place.last,
+        mark: route | if place.exact { EXACT } else { 0 },
+    }
+}
+
+impl Slots {
+    pub(super) fn new(config: &GatewayConfig) -> Slots {
+        Slots(Table::new(
+            format!("reprise/gateway/{}/t", config.service),
+            config.sessions,
+        ))
+    }
+
+    /// Where a session stands, if that is known for sure.
+    pub(super) fn get(&self, cx: &Cx<'_>, session: &SessionKey) -> Option<Place> {
+        self.0
+            .get(cx.ports, session)
+            .as_ref()
+            .map(place)
+            .filter(|p| p.exact)
+    }
+
+    fn update(
+        &self,
+        cx: &mut Cx<'_>,
+        session: &SessionKey,
+        change: impl Fn(Option<Place>) -> Option<Place>,
+    ) {
+        if self
+            .0
+            .update(cx.ports, session, |old| change(old.map(place)).map(slot))
+        {
+            cx.count(Metric::TableEvictions);
+        }
+    }
+
+    /// A write was answered with a word: the session stands there at least, and an answer of the
+    /// secondary to what should have gone to the primary is evidence against the primary.
+    pub(super) fn answered(&self, cx: &mut Cx<'_>, released: &Released, by: Replica) {
+        let failed_over = by == Replica::Secondary && released.route == Route::Primary;
+        let new = Place {
+            last: released.number,
+            route: released.route,
+            exact: false,
+        };
+        self.update(cx, &released.session, |old| {
+            let old = old.unwrap_or(new);
+            let route = if failed_over {
+                Route::Secondary
+            } else {
+                old.route
+            };
+            Some(Place {
+                last: old.last.max(released.number),
+                route,
+                exact: old.exact,
+            })
+        });
+    }
+
+    /// The log routed a write of the session. `first`: it is the session's first since this
+    /// position, so nothing above that has been acknowledged.
+    pub(super) fn routed(
+        &self,
+        cx: &mut Cx<'_>,
+        session: &SessionKey,
+        route: Route,
+        first: Option<Number>,
+    ) {
+        let new = first.map(|last| Place {
+            last,
+            route,
+            exact: true,
+        });
+        self.update(cx, session, |old| {
+            old.map(|old| Place { route, ..old }).or(new)
+        });
+    }
+
+    /// The log pinned the session or handed it back.
+    pub(super) fn moved(&self, cx: &mut Cx<'_>, moved: &pb::Moved) {
+        let Ok(session) = SessionKey::new(moved.session.as_str()) else {
+            return;
+        };
+        let route = known(moved.route());
+        self.update(cx, &session, |old| old.map(|old| Place { route, ..old }));
+    }
+
+    /// The log told where the session stands; kept if that stays true (`sole`).
+    pub(super) fn located(
+        &self,
+        cx: &mut Cx<'_>,
+        session: &SessionKey,
+        located: &pb::Located,
+        sole: bool,
+    ) -> Place {
+        let last = located.last.as_ref().map_or(Number::default(), |p| Number {
+            epoch: p.epoch,
+            seq: p.seq,
+        });
+        let place = Place {
+            last,
+            route: known(located.route()),
+            exact: true,
+        };
+        if sole {
+            self.update(cx, session, |old| {
+                Some(Place {
+                    last: old.map_or(last, |old| old.last.max(last)),
+                    ..place
+                })
+            });
+        }
+        place
+    }
+}
+
+fn known(route: Route) -> Route {
+    if route == Route::Secondary {
+        Route::Secondary
+    } else {
+        Route::Primary
+    }
+}
