@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use replica::{Held, Replica};
 use serde::Serialize;
 
-/// How many findings are spelled out; the rest is counted only.
-const EXAMPLES: usize = 20;
+/// How many findings of each kind are spelled out; the rest is counted only.
+const EXAMPLES: u64 = 5;
 
 /// A write that a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,8 +100,9 @@ impl Verdict {
             .collect()
     }
 
-    fn example(&mut self, text: impl FnOnce() -> String) {
-        if self.examples.len() < EXAMPLES {
+    /// Spells out the `nth` finding of a kind, if it is among the first.
+    fn example(&mut self, nth: u64, text: impl FnOnce() -> String) {
+        if nth <= EXAMPLES {
             self.examples.push(text());
         }
     }
@@ -145,7 +146,7 @@ pub fn check(histories: &[History], primary: &Replica, secondary: &Replica) -> V
         verdict.disagreed += order::disagreed(&at_primary.labels, &at_secondary.labels);
         if (at_primary.count, &at_primary.chain) != (at_secondary.count, &at_secondary.chain) {
             verdict.diverged.push(id.to_owned());
-            verdict.example(|| {
+            verdict.example(verdict.diverged.len() as u64, || {
                 format!(
                     "{id}: {} writes at the primary, {} at the secondary, unlike chains",
                     at_primary.count, at_secondary.count
@@ -182,7 +183,9 @@ fn check_lost(
                 (true, false) => "the primary",
                 _ => "the secondary",
             };
-            verdict.example(|| format!("{id}: {label} was acknowledged and is missing at {place}"));
+            verdict.example(verdict.lost, || {
+                format!("{id}: {label} was acknowledged and is missing at {place}")
+            });
         }
     }
 }
@@ -205,21 +208,31 @@ fn check_replica(
     for label in &held.labels {
         match sent.get(label.as_str()) {
             _ if !seen.insert(label) => {
-                *at(&mut verdict.duplicated) += 1;
-                verdict.example(|| format!("{id}: {label} ran again at the {name}"));
+                let nth = found(at(&mut verdict.duplicated));
+                verdict.example(nth, || format!("{id}: {label} ran again at the {name}"));
             }
             Some(write) => first_runs.push(*write),
             None => {
-                *at(&mut verdict.invented) += 1;
-                verdict.example(|| format!("{id}: {label} at the {name} was never sent"));
+                let nth = found(at(&mut verdict.invented));
+                verdict.example(nth, || {
+                    format!("{id}: {label} at the {name} was never sent")
+                });
             }
         }
     }
     for write in order::late(&first_runs) {
-        *at(&mut verdict.reordered) += 1;
-        verdict.example(|| format!("{id}: {} ran too late at the {name}", write.label));
+        let nth = found(at(&mut verdict.reordered));
+        verdict.example(nth, || {
+            format!("{id}: {} ran too late at the {name}", write.label)
+        });
     }
     *at(&mut verdict.overlaps) += held.overlaps;
+}
+
+/// Counts one more and says how many there are now.
+fn found(count: &mut u64) -> u64 {
+    *count += 1;
+    *count
 }
 
 #[cfg(test)]

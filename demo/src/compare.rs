@@ -103,6 +103,9 @@ impl Comparison {
                     good: Some(diverged == 0),
                 }
             }),
+            row("run at once in a session", &|run| {
+                zero(run.verdict.overlaps.sum())
+            }),
             row("stale reads", &|run| zero(run.stale_reads)),
             row("client errors", &|run| zero(run.errors.sum())),
             row("… outside the detection time", &|run| {

@@ -27,8 +27,8 @@ pub fn table(comparison: &Comparison) -> String {
     line(
         &mut text,
         "",
-        "Reprise",
-        comparison.bare.as_ref().map(|_| "bare Envoy"),
+        "Reprise  ",
+        comparison.bare.as_ref().map(|_| "bare Envoy  "),
     );
     for row in &rows {
         line(

@@ -265,6 +265,31 @@ fn a_write_that_nobody_sent_is_found() {
 #[test]
 fn examples_are_bounded_and_counts_are_not() {
     let writes = (0..100).map(|n| sent(&format!("w{n}"), n, Some(n)));
-    let verdict = check(&history(writes.collect()), &ran(&[]), &ran(&[]));
-    assert_eq!((verdict.lost, verdict.examples.len()), (100, EXAMPLES));
+    let verdict = check(&history(writes.collect()), &ran(&[]), &ran(&["x", "x"]));
+    assert_eq!((verdict.lost, verdict.duplicated.secondary), (100, 1));
+    let of_losses = verdict
+        .examples
+        .iter()
+        .filter(|example| example.contains("missing"));
+    assert_eq!(of_losses.count() as u64, EXAMPLES);
+    assert!(
+        verdict
+            .examples
+            .iter()
+            .any(|example| example.contains("ran again"))
+    );
+}
+
+#[test]
+fn reordered_and_invented_writes_each_have_an_example() {
+    let verdict = check(&serial(), &ran(&["b", "a", "ghost", "c", "d"]), &ran(&ALL));
+    for words in ["a ran too late", "ghost at the primary was never sent"] {
+        assert!(
+            verdict
+                .examples
+                .iter()
+                .any(|example| example.contains(words)),
+            "{words}"
+        );
+    }
 }

@@ -101,30 +101,3 @@ async fn tills(till: &Path, data: &Path) -> Result<(TillProcess, TillProcess)> {
 fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
-#[cfg(test)]
-mod scratch {
-    use super::*;
-    #[tokio::test(flavor = "multi_thread")]
-    async fn scratch_bare() {
-        use clap::Parser;
-        #[derive(clap::Parser)]
-        struct A {
-            #[command(flatten)]
-            d: DemoArgs,
-        }
-        let cut = std::env::var("CUT").unwrap_or("hole".into());
-        let args = A::parse_from(["x", "--seconds", "20", "--cut", &cut]).d;
-        let tools = Tools::find(None).unwrap();
-        let till = build_till().unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let run = bare(&args, &tools, &till, dir.path()).await.unwrap();
-        println!("{}", demo::table::timeline("bare", &run));
-        let c = demo::compare::Comparison {
-            setting: super::super::setting(&args),
-            reprise: run.clone(),
-            bare: Some(run),
-        };
-        println!("{}", demo::table::table(&c));
-        std::fs::write("/tmp/report.html", demo::report::html(&c)).unwrap();
-    }
-}
