@@ -6,17 +6,18 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
+
+/// How often the lock is tried.
+const LOCK_ATTEMPTS: u32 = 50;
+/// How long to wait between two attempts.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens or creates the store; the error is for people.
 pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
     let fresh = !dir.join("db").exists();
     fs::create_dir_all(dir).map_err(|e| format!("creating the directory: {e}"))?;
-    let db = ::sled::Config::new()
-        .path(dir)
-        .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(None)
-        .open()
-        .map_err(|e| explain(&e))?;
+    let db = open_sled(dir)?;
     let file = File::open(dir.join("db")).map_err(|e| format!("opening the file db: {e}"))?;
     let path = dir.to_path_buf();
     let mut store = SledStore { db, file, path, leftovers: 0, failed: None };
@@ -32,12 +33,28 @@ pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
     Ok(store)
 }
 
-fn explain(e: &::sled::Error) -> String {
-    let text = e.to_string();
-    if text.contains("could not acquire lock") {
-        return format!("it is in use by another process, or twice by this one ({text})");
+/// Opens sled itself. The lock of a store that was dropped a moment ago, or whose process is just
+/// dying, is waited for: sled's own threads let it go a little later.
+fn open_sled(dir: &Path) -> Result<::sled::Db, String> {
+    let config = ::sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    let mut attempts_left = LOCK_ATTEMPTS;
+    loop {
+        let error = match config.open() {
+            Ok(db) => return Ok(db),
+            Err(error) => error.to_string(),
+        };
+        let locked = error.contains("could not acquire lock");
+        attempts_left -= 1;
+        match locked {
+            true if attempts_left > 0 => std::thread::sleep(LOCK_PAUSE),
+            true => {
+                return Err(format!(
+                    "it is in use, by another process or twice by this one ({error})"
+                ));
+            }
+            false => return Err(error),
+        }
     }
-    text
 }
 
 /// Writes the format record of an empty store, checks that of any other. True if it was written.

@@ -115,7 +115,7 @@ fn a_directory_in_use_is_refused_with_that_reason() {
     let dir = tempfile::tempdir().unwrap();
     let _store = SledStore::open(dir.path()).unwrap();
     let error = SledStore::open(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("in use by another process"), "{error}");
+    assert!(error.contains("in use, by another process"), "{error}");
 }
 
 #[test]
