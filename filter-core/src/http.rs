@@ -21,18 +21,22 @@ pub fn text<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
     first(headers, name).and_then(|v| std::str::from_utf8(v).ok())
 }
 
-/// The one value of a header. `Err` if there are several that differ, or if it is not UTF-8.
-pub fn only<'a>(headers: &'a [Header], name: &str) -> Result<Option<&'a str>, ()> {
+/// A header comes several times with different values, or is not text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ambiguous;
+
+/// The one value of a header, without spaces around it.
+pub fn only<'a>(headers: &'a [Header], name: &str) -> Result<Option<&'a str>, Ambiguous> {
     let mut values = all(headers, name);
     let Some(value) = values.next() else {
         return Ok(None);
     };
     if values.any(|v| v != value) {
-        return Err(());
+        return Err(Ambiguous);
     }
     std::str::from_utf8(value)
         .map(|v| Some(v.trim()))
-        .map_err(|_| ())
+        .map_err(|_| Ambiguous)
 }
 
 /// The path without its query.
@@ -110,7 +114,7 @@ mod tests {
     #[test]
     fn a_header_that_comes_twice_with_different_values_is_not_taken() {
         let list = headers(&[("a", "1"), ("a", "2"), ("b", "1"), ("b", "1")]);
-        assert_eq!(only(&list, "a"), Err(()));
+        assert_eq!(only(&list, "a"), Err(Ambiguous));
         assert_eq!(only(&list, "b"), Ok(Some("1")));
         assert_eq!(only(&list, "c"), Ok(None));
     }

@@ -74,7 +74,8 @@ fn rule(mut fields: Fields<'_>, problems: &mut Problems) -> Rule {
     };
     let method_ok =
         method.is_none_or(|m| !m.is_empty() && m.bytes().all(|b| b.is_ascii_uppercase()));
-    if !wanted.is_empty() && !(method_ok && prefix.starts_with('/') && !prefix.contains(' ')) {
+    let good = method_ok && prefix.starts_with('/') && !prefix.contains(' ');
+    if !good && !wanted.is_empty() {
         let what = format!("expected \"/prefix\" or \"METHOD /prefix\", found \"{wanted}\"");
         problems.add(&fields.path("match"), what);
     }

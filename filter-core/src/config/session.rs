@@ -39,7 +39,7 @@ impl SessionSource {
     pub fn key(&self, headers: &[Header]) -> Result<SessionKey, NoSession> {
         let key = match self {
             SessionSource::Header(name) => http::only(headers, name)
-                .map_err(|()| NoSession::Ambiguous)?
+                .map_err(|_| NoSession::Ambiguous)?
                 .map(str::to_string),
             SessionSource::Cookie(name) => cookie(headers, name)?,
             SessionSource::JwtClaim(claim) => claim_of(headers, claim)?,
@@ -83,7 +83,7 @@ fn cookie(headers: &[Header], name: &str) -> Result<Option<String>, NoSession> {
 }
 
 fn claim_of(headers: &[Header], claim: &str) -> Result<Option<String>, NoSession> {
-    let token = http::only(headers, "authorization").map_err(|()| NoSession::Ambiguous)?;
+    let token = http::only(headers, "authorization").map_err(|_| NoSession::Ambiguous)?;
     Ok(token.and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {

@@ -6,7 +6,7 @@ use super::{Gateway, Phase};
 use crate::bounds;
 use crate::config::{Class, NoSession};
 use crate::effects::{Effect, Exchange, Flow};
-use crate::http::{self, Header};
+use crate::http::{self, Ambiguous, Header};
 use crate::metrics::Metric;
 use crate::ports::Cx;
 use crate::reply::Reply;
@@ -222,7 +222,7 @@ impl Gateway {
                 let detail = "the host has no randomness for an id";
                 Refusal::later(Reply::problem(Problem::LogUnavailable, detail).retry_after_ms(0))
             }),
-            Err(()) => Err(invalid("comes more than once or is not text".into())),
+            Err(Ambiguous) => Err(invalid("comes more than once or is not text".into())),
         }
     }
 

@@ -57,9 +57,15 @@ impl Guard {
         self.send_begin(cx, token);
     }
 
-    fn begin(&self, token: u64, stamp: &WriteStamp, method: String, path: String) -> pb::Begin {
+    fn begin(
+        &self,
+        token: u64,
+        stamp: &WriteStamp,
+        method: String,
+        path: String,
+    ) -> Box<pb::Begin> {
         let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
-        pb::Begin {
+        Box::new(pb::Begin {
             token,
             session: stamp.session.as_str().to_string(),
             epoch: stamp.number.epoch,
@@ -81,7 +87,7 @@ impl Guard {
                 ms(self.config.gap_wait_ms)
             },
             path,
-        }
+        })
     }
 
     /// Asks for a write if there is a stream. The journal waits for what is left of its time; our
@@ -100,7 +106,7 @@ impl Guard {
         run.deadline_ms = run.deadline_ms.saturating_add(bounds::ANSWER_MARGIN_MS);
         *sent_ms = Some(cx.now.mono_ms);
         begin.wait_ms = begin.wait_ms.min(u32::try_from(left).unwrap_or(u32::MAX));
-        let begin = begin.clone();
+        let begin = begin.as_ref().clone();
         self.send(cx, Kind::Begin(begin));
     }
 

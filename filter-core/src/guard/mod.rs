@@ -29,7 +29,7 @@ use read::Reads;
 use request::Draft;
 use run::Runs;
 use seen::Seen;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where an exchange stands.
 #[derive(Debug)]
@@ -93,13 +93,16 @@ impl Guard {
         exchange: Exchange,
         headers: &[Header],
     ) -> Flow {
-        let mut names: Vec<&str> = headers.iter().map(|(n, _)| n.as_str()).collect();
-        names.retain(|n| self.config.names.is_ours(n));
-        names.dedup();
-        for name in names {
-            cx.emit(Effect::RemoveResponseHeader(exchange, name.to_string()));
+        // The host may report the guard's own answers too; those keep their word.
+        let read = match self.exchanges.get(&exchange) {
+            Some(Phase::Reading) => true,
+            Some(Phase::Passing) => false,
+            _ => return Flow::Continue,
+        };
+        for name in self.ours(headers) {
+            cx.emit(Effect::RemoveResponseHeader(exchange, name));
         }
-        if let Some(Phase::Reading) = self.exchanges.get(&exchange) {
+        if read {
             let word = self.word(protocol::Verdict::Read).to_string().into_bytes();
             cx.emit(Effect::SetResponseHeader(
                 exchange,
@@ -148,13 +151,18 @@ impl Guard {
 
     /// Takes every header of ours off a request that goes on to the service.
     fn remove_ours(&self, cx: &mut Cx<'_>, exchange: Exchange, headers: &[Header]) {
-        let mut names: Vec<&str> = headers.iter().map(|(n, _)| n.as_str()).collect();
-        names.retain(|n| self.config.names.is_ours(n));
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
-            cx.emit(Effect::RemoveRequestHeader(exchange, name.to_string()));
+        for name in self.ours(headers) {
+            cx.emit(Effect::RemoveRequestHeader(exchange, name));
         }
+    }
+
+    /// Names of ours among headers, each once.
+    fn ours(&self, headers: &[Header]) -> BTreeSet<String> {
+        let names = headers.iter().map(|(name, _)| name);
+        names
+            .filter(|name| self.config.names.is_ours(name))
+            .cloned()
+            .collect()
     }
 
     /// A token for a question; `None` if the host has no randomness to begin with.

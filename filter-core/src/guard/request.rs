@@ -3,7 +3,7 @@
 use super::{Guard, Phase};
 use crate::bounds;
 use crate::effects::{Effect, Exchange, Flow};
-use crate::http::{self, Header};
+use crate::http::{self, Ambiguous, Header};
 use crate::metrics::Metric;
 use crate::ports::Cx;
 use crate::reply::Reply;
@@ -128,7 +128,7 @@ impl Guard {
             Ok(Some(text)) => Stamp::parse(text)
                 .map(Some)
                 .ok_or("its stamp cannot be read"),
-            Err(()) => Err("it carries several stamps"),
+            Err(Ambiguous) => Err("it carries several stamps"),
         }
     }
 

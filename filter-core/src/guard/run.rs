@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub(super) enum Stage {
     /// The journal is asked, or will be as soon as there is a stream.
     Asking {
-        begin: pb::Begin,
+        begin: Box<pb::Begin>,
         headers: Vec<Header>,
         body: Vec<u8>,
         sent_ms: Option<u64>,
