@@ -214,3 +214,17 @@ async fn what_envoys_mirror_brought_is_settled_by_the_local_journal() {
     let status = reprise.status_when(backlog(0, 0)).await;
     assert_eq!(status["log"]["delivered"]["secondary"], 0);
 }
+
+#[tokio::test]
+async fn a_retry_right_after_both_replicas_settled_the_write_is_known() {
+    let listener = DeliveryListener::start(Arc::new(listener::runs)).await;
+    let reprise = started(&listener).await;
+    let mut gateway = reprise.gateway().await.expect("a stream");
+    gateway.hello(protocol::VERSION).await;
+    let first = gateway.append("id-1").await;
+    gateway.abandon(&first).await;
+    reprise.status_when(|status| status["log"]["entries"] == 0).await;
+    let again = gateway.append("id-1").await;
+    assert_eq!((again.epoch, again.seq, again.known), (first.epoch, first.seq, true));
+    assert_eq!(again.status, 200);
+}
