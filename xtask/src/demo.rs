@@ -17,6 +17,7 @@ use demo::relay::Mode;
 use demo::run::Run;
 use demo::{report, table};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::repo;
 use crate::stack::Mirror;
@@ -118,15 +119,12 @@ async fn perform(args: DemoArgs) -> Result<ExitCode> {
     std::fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
     let data = tempfile::Builder::new().prefix("run-").tempdir_in(&out)?;
 
-    let reprise = stage::reprise(&args, &tools, &till, &data.path().join("reprise")).await?;
-    let bare = match args.no_bare {
-        true => None,
-        false => Some(stage::bare(&args, &tools, &till, &data.path().join("bare")).await?),
-    };
-    let comparison = Comparison {
-        setting: setting(&args),
-        reprise,
-        bare,
+    let comparison = match compare(&args, &tools, &till, data.path()).await {
+        Ok(comparison) => comparison,
+        Err(error) => {
+            keep(data);
+            return Err(error);
+        }
     };
     let page = out.join("report.html");
     std::fs::write(&page, report::html(&comparison))
@@ -140,11 +138,27 @@ async fn perform(args: DemoArgs) -> Result<ExitCode> {
     if broken.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    say(&format!(
-        "stores and logs are kept in {}",
-        data.keep().display()
-    ));
+    keep(data);
     Ok(ExitCode::FAILURE)
+}
+
+async fn compare(args: &DemoArgs, tools: &Tools, till: &Path, data: &Path) -> Result<Comparison> {
+    let reprise = stage::reprise(args, tools, till, &data.join("reprise")).await?;
+    let bare = match args.no_bare {
+        true => None,
+        false => Some(stage::bare(args, tools, till, &data.join("bare")).await?),
+    };
+    Ok(Comparison {
+        setting: setting(args),
+        reprise,
+        bare,
+    })
+}
+
+/// Leaves what may explain a failure.
+fn keep(data: TempDir) {
+    let kept = data.keep();
+    say(&format!("stores and logs are kept in {}", kept.display()));
 }
 
 fn setting(args: &DemoArgs) -> Setting {

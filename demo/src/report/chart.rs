@@ -58,8 +58,8 @@ impl Chart {
             bottom - top
         ));
         self.put(format_args!(
-            r#"<text class="cut-name" x="{:.1}" y="{:.1}">link cut</text>"#,
-            from + 6.0,
+            r#"<text class="cut-name" x="{:.1}" y="{:.1}" text-anchor="middle">link cut</text>"#,
+            f64::midpoint(from, to),
             top + 14.0
         ));
         let seconds = self.end_ms / 1000.0;
@@ -101,7 +101,7 @@ impl Chart {
             self.put(format_args!(
                 r#"<text class="tick" x="{x:.1}" y="14" text-anchor="end">{name}</text>"#
             ));
-            x -= name.chars().count() as f64 * 6.6 + 8.0;
+            x -= name.chars().count() as f64 * 5.9 + 6.0;
             self.put(format_args!(
                 r#"<path class="{class}" d="M{:.1} 10L{x:.1} 10"/>"#,
                 x - 16.0

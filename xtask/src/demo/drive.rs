@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use demo::check::{Replica, check};
 use demo::format::{count, duration_ms};
-use demo::load::{Load, LoadOptions, Outcome};
+use demo::load::{Load, LoadOptions, Op, Outcome};
 use demo::relay::{Mode, Relay};
 use demo::run::{Observed, Run, Times};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -118,14 +118,17 @@ async fn warm_up(args: &DemoArgs, stage: &Stage<'_>) -> Result<()> {
         ..options(args, stage)
     };
     let record = Load::start(warm).finish().await;
-    match record.ops.iter().find(|op| op.outcome != Outcome::Ok) {
-        None => Ok(()),
-        Some(op) => bail!(
-            "{}: a request failed before anything was cut: {}",
-            stage.name,
-            op.error.as_deref().unwrap_or("without a reason")
-        ),
-    }
+    let failed = |op: &&Op| op.outcome != Outcome::Ok;
+    let Some(first) = record.ops.iter().find(failed) else {
+        return Ok(());
+    };
+    bail!(
+        "{}: {} of {} requests failed before anything was cut, the first with: {}",
+        stage.name,
+        record.ops.iter().filter(failed).count(),
+        record.ops.len(),
+        first.error.as_deref().unwrap_or("no reason given")
+    )
 }
 
 /// Waits, and says every second how it goes.

@@ -67,9 +67,16 @@ pub(super) async fn reprise(
             Err(anyhow::anyhow!("{} ended: {status}", process.name()))
         }
     };
-    let run = run.with_context(|| stack.dump_logs())?;
-    stack.shutdown().await?;
-    Ok(run)
+    match run {
+        Ok(run) => {
+            stack.shutdown().await?;
+            Ok(run)
+        }
+        Err(error) => {
+            super::say(&stack.dump_logs());
+            Err(error)
+        }
+    }
 }
 
 /// Performs a run with bare Envoy.
