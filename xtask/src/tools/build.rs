@@ -12,6 +12,7 @@ use crate::repo;
 /// Builds the filter for Envoy and lays it at `target/filter/reprise_filter.wasm`, where the
 /// configurations look for it. The file is replaced only if its bytes differ.
 pub fn build_filter() -> Result<PathBuf> {
+    eprintln!("building the filter");
     run(repo::cargo().args([
         "build",
         "--quiet",
@@ -27,6 +28,7 @@ pub fn build_filter() -> Result<PathBuf> {
 
 /// Builds `reprise` for release and says where it is.
 pub fn build_service() -> Result<PathBuf> {
+    eprintln!("building reprise");
     run(repo::cargo().args(["build", "--quiet", "--release", "--package=replay-service"]))?;
     Ok(repo::target().join("release/reprise"))
 }
