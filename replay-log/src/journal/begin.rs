@@ -4,7 +4,7 @@ use super::held::Asker;
 use super::session::{Candidate, Evidence, FlightState, Judgement};
 use super::{Journal, Output};
 use protocol::pb::begun::Verdict;
-use protocol::{Number, Position, SessionKey, pb};
+use protocol::{Digest, Number, Position, SessionKey, pb};
 
 impl Journal {
     /// A guard asks to begin a write.
@@ -91,11 +91,9 @@ impl Journal {
         if forced {
             self.note_forced(key, write.number);
         }
-        if write.log.is_known() {
-            self.cache.change(key, |session| session.log = write.log);
-        }
         if write.noop {
-            self.advance(key, write.number, write.link, 0, Default::default());
+            let to = Position { number: write.number, link: write.link };
+            self.advance(key, to, write.log, 0, Digest::default());
             return pb::Begun { forced, ..begun(Verdict::Ran) };
         }
         self.counters.redone += u64::from(redo);

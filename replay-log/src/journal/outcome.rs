@@ -5,7 +5,7 @@ use super::remembered::Run;
 use super::session::FlightState;
 use super::{Journal, Output, Resolution};
 use protocol::pb::outcome::Kind;
-use protocol::{Digest, Link, Number, Position, SessionKey, Verdict, Word, pb};
+use protocol::{Digest, Incarnation, Number, Position, SessionKey, Verdict, Word, pb};
 
 impl Journal {
     /// A guard reports what became of a write.
@@ -55,7 +55,8 @@ impl Journal {
         let Some(flight) = flight else { return };
         let status = u16::try_from(outcome.status).unwrap_or_default();
         let digest = Digest::from_wire(&outcome.digest);
-        self.advance(key, flight.number, flight.link, status, digest);
+        let to = Position { number: flight.number, link: flight.link };
+        self.advance(key, to, flight.log, status, digest);
         let run = Run { link: flight.link, status, digest, response: outcome.response };
         self.remembered.add(key, flight.number, run);
         self.counters.ran += 1;
@@ -63,7 +64,7 @@ impl Journal {
             number: Some(flight.number),
             status,
             digest,
-            at: Some(Position { number: flight.number, link: flight.link }),
+            at: Some(to),
             journal: self.incarnation(),
             ..Word::new(
                 self.config.replica,
@@ -73,18 +74,21 @@ impl Journal {
         self.outputs.push(Output::Ran { session: key.clone(), word });
     }
 
-    /// The session has come to this number, and nothing is in flight.
+    /// The session has come to this number of this log, and nothing is in flight.
     pub(super) fn advance(
         &mut self,
         key: &SessionKey,
-        number: Number,
-        link: Link,
+        to: Position,
+        log: Incarnation,
         status: u16,
         digest: Digest,
     ) {
         self.cache.set_flight(key, None);
         self.cache.change(key, |session| {
-            session.last = Some(Position { number, link });
+            session.last = Some(to);
+            if log.is_known() {
+                session.log = log;
+            }
             session.status = status;
             session.digest = digest;
         });
@@ -111,12 +115,12 @@ impl Journal {
             return;
         }
         let flight = self.cache.get(key).and_then(|session| session.flight.as_ref());
-        let Some(link) = flight.map(|flight| flight.link) else { return };
+        let Some((link, log)) = flight.map(|flight| (flight.link, flight.log)) else { return };
         match action {
             Resolution::Redo => self.cache.set_state(key, FlightState::Redo),
             Resolution::Skip => {
                 self.counters.skipped += 1;
-                self.advance(key, number, link, 0, Digest::default());
+                self.advance(key, Position { number, link }, log, 0, Digest::default());
             }
         }
         self.wake(key);

@@ -46,7 +46,7 @@ pub(super) struct SessionRecord {
     /// The last number that ran; absent if none has.
     #[prost(message, optional, tag = "1")]
     pub(super) last: Option<pb::Position>,
-    /// The incarnation of the log that numbered what was granted last.
+    /// The incarnation of the log that numbered `last`.
     #[prost(bytes = "vec", tag = "2")]
     pub(super) log: Vec<u8>,
     /// With which status `last` ran; 0 for a no-op and for a skipped write.
@@ -93,6 +93,9 @@ pub(super) struct FlightRecord {
     /// 1 running, 2 in doubt, 3 to be redone.
     #[prost(uint32, tag = "10")]
     pub(super) state: u32,
+    /// The incarnation of the log that numbered it.
+    #[prost(bytes = "vec", tag = "11")]
+    pub(super) log: Vec<u8>,
 }
 
 /// The key of a session.
@@ -124,6 +127,7 @@ impl SessionRecord {
                 owner: flight.owner.clone(),
                 run_timeout_ms: flight.run_timeout_ms,
                 forced: flight.forced,
+                log: flight.log.to_wire(),
                 state: match flight.state {
                     FlightState::Running => 1,
                     FlightState::InDoubt => 2,
@@ -146,6 +150,7 @@ impl SessionRecord {
                 owner: record.owner,
                 run_timeout_ms: record.run_timeout_ms,
                 forced: record.forced,
+                log: Incarnation::from_wire(&record.log),
                 state: match record.state {
                     1 => FlightState::Running,
                     2 => FlightState::InDoubt,
@@ -211,6 +216,7 @@ mod tests {
                 owner: vec![7],
                 run_timeout_ms: 9,
                 forced: true,
+                log: Incarnation([8; 8]),
                 state: FlightState::InDoubt,
             }),
             ..Session::default()
@@ -234,8 +240,8 @@ mod tests {
         assert_eq!(
             hex,
             "0a16080510011a100505050505050505050505050505050512080303030303030303\
-             18c901220804040404040404042a2b080510021a10060606060606060606060606060606062201692a\
-             0350555432022f703a0107400948015002"
+             18c901220804040404040404042a35080510021a10060606060606060606060606060606062201692a\
+             0350555432022f703a01074009480150025a080808080808080808"
         );
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Flight {
     pub(super) run_timeout_ms: u32,
     /// It opens an epoch that does not follow from the last one.
     pub(super) forced: bool,
+    /// The log that numbered it.
+    pub(super) log: Incarnation,
     pub(super) state: FlightState,
 }
 
@@ -41,7 +43,7 @@ pub(super) struct Flight {
 pub(super) struct Session {
     /// The last number that ran.
     pub(super) last: Option<Position>,
-    /// The log that numbered what was granted last.
+    /// The log that numbered `last`.
     pub(super) log: Incarnation,
     /// How `last` ran.
     pub(super) status: u16,
@@ -162,6 +164,7 @@ impl Candidate {
             owner,
             run_timeout_ms: self.run_timeout_ms,
             forced,
+            log: self.log,
             state,
         }
     }
