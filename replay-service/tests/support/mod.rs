@@ -274,12 +274,16 @@ impl Stream<pb::GatewayRequest, pb::GatewayResponse> {
         };
         let kind = Some(pb::gateway_request::Kind::Append(append));
         self.requests.send(pb::GatewayRequest { kind, ends: vec![] }).await.ok()?;
-        match self.next().await.ok()??.kind.expect("a kind") {
-            pb::gateway_response::Kind::Appended(pb::Appended {
-                outcome: Some(pb::appended::Outcome::Numbered(numbered)),
-                ..
-            }) => Some(numbered),
-            other => panic!("not numbered: {other:?}"),
+        loop {
+            match self.next().await.ok()??.kind.expect("a kind") {
+                pb::gateway_response::Kind::Appended(pb::Appended {
+                    outcome: Some(pb::appended::Outcome::Numbered(numbered)),
+                    ..
+                }) => return Some(numbered),
+                // News of the session's route may come at any time.
+                pb::gateway_response::Kind::Moved(_) => {}
+                other => panic!("not numbered: {other:?}"),
+            }
         }
     }
 
