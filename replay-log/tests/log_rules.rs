@@ -72,8 +72,10 @@ fn an_id_keeps_its_number_while_live_and_after_it_is_settled() {
     assert_eq!((again.seq, again.known, again.status), (first.seq, true, 0));
     desk.answered("s", &first, Replica::Primary);
     desk.drain();
-    desk.pass(1000);
     assert_eq!(desk.log.status().entries, 0);
+    let just_settled = desk.number("s", "a");
+    assert_eq!((just_settled.seq, just_settled.known), (first.seq, true), "before it is written");
+    desk.pass(1000);
     let later = desk.number("s", "a");
     assert_eq!((later.epoch, later.seq), (first.epoch, first.seq));
     assert_eq!((later.known, later.status), (true, 200));

@@ -137,7 +137,6 @@ sites_test! {
 
 sites_test! {
     async fn the_primary_serves_while_the_secondary_is_down_and_dies_after_it_is_back(sites) {
-        sites.write("s", "a").await?;
         sites.secondary.kill().await?;
         let load = Load::start(sites.load());
         tokio::time::sleep(Duration::from_secs(2)).await;

@@ -228,7 +228,7 @@ impl Log {
             if !entry.withdrawn {
                 session.ids.remove(&entry.id);
                 let stored = remembered(number, &entry);
-                self.lazy.push(self.ids.put(now.unix_ms, key, &entry.id, &stored));
+                self.lazy.push(self.ids.put(now.unix_ms, key, entry.id, stored));
             }
         }
         self.hand_back_if_caught_up(now, key);

@@ -26,6 +26,8 @@ pub(super) struct IdIndex {
     max_bytes: u64,
     buckets: BTreeMap<u64, Bucket>,
     dropping: Option<u64>,
+    /// Put, and not yet written: settled marks wait for company.
+    pending: BTreeMap<(SessionKey, Id), StoredId>,
     pub(super) evicted_early: u64,
 }
 
@@ -45,7 +47,7 @@ impl IdIndex {
             Ok(true)
         })?;
         let span_ms = (remember_ms / BUCKETS).max(1);
-        Ok(IdIndex { span_ms, max_bytes, buckets, dropping: None, evicted_early: 0 })
+        Ok(IdIndex { span_ms, max_bytes, buckets, dropping: None, pending: BTreeMap::new(), evicted_early: 0 })
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -63,6 +65,11 @@ impl IdIndex {
         session: &SessionKey,
         id: &Id,
     ) -> Result<Option<StoredId>, StoreError> {
+        if !self.pending.is_empty()
+            && let Some(stored) = self.pending.get(&(session.clone(), id.clone()))
+        {
+            return Ok(Some(stored.clone()));
+        }
         for bucket in self.buckets.keys().rev() {
             if let Some(value) = store.get(&record::id_key(*bucket, session, id))? {
                 return Ok(StoredId::decode(value.as_slice()).ok());
@@ -71,21 +78,27 @@ impl IdIndex {
         Ok(None)
     }
 
-    /// The write that remembers an id.
+    /// Remembers an id; the write that keeps it is to be made durable before [`Self::written`].
     pub(super) fn put(
         &mut self,
         unix_ms: u64,
         session: &SessionKey,
-        id: &Id,
-        stored: &StoredId,
+        id: Id,
+        stored: StoredId,
     ) -> Write {
         let number = self.newest(unix_ms);
-        let key = record::id_key(number, session, id);
+        let key = record::id_key(number, session, &id);
         let value = stored.encode_to_vec();
         let bucket = self.buckets.entry(number).or_default();
         bucket.ids += 1;
         bucket.bytes += (key.len() + value.len()) as u64;
+        self.pending.insert((session.clone(), id), stored);
         Write::Put { key, value }
+    }
+
+    /// Everything that was put is in the store.
+    pub(super) fn written(&mut self) {
+        self.pending.clear();
     }
 
     /// The next few writes of forgetting; empty if nothing is due.

@@ -304,6 +304,9 @@ impl Log {
         if !self.urgent.is_empty() {
             self.store.commit(std::mem::take(&mut self.urgent))?;
         }
+        if self.lazy.is_empty() {
+            self.ids.written();
+        }
         let staged = std::mem::take(&mut self.staged);
         let mut outputs = Vec::with_capacity(staged.len());
         for output in staged {
@@ -322,7 +325,9 @@ impl Log {
     pub fn flush(&mut self, now: Now) -> Result<(), StoreError> {
         self.stage_lazy(now)?;
         self.stage_meta();
-        self.store.commit(std::mem::take(&mut self.urgent))
+        self.store.commit(std::mem::take(&mut self.urgent))?;
+        self.ids.written();
+        Ok(())
     }
 
     fn stage_lazy(&mut self, now: Now) -> Result<(), StoreError> {
