@@ -63,9 +63,9 @@ mod tests {
     use super::*;
 
     fn over(writes: &[&str]) -> Chain {
-        writes.iter().fold(Chain::default(), |chain, body| {
-            chain.next("POST", "/items", body.as_bytes())
-        })
+        writes
+            .iter()
+            .fold(Chain::default(), |chain, body| chain.next("POST", "/items", body.as_bytes()))
     }
 
     #[test]
@@ -76,13 +76,9 @@ mod tests {
     #[test]
     fn a_lost_a_doubled_and_a_swapped_write_each_change_the_chain() {
         let right = over(&["a", "b", "c"]);
-        for wrong in [
-            &["a", "c"][..],
-            &["a", "b"],
-            &["b", "c"],
-            &["a", "b", "b", "c"],
-            &["b", "a", "c"],
-        ] {
+        for wrong in
+            [&["a", "c"][..], &["a", "b"], &["b", "c"], &["a", "b", "b", "c"], &["b", "a", "c"]]
+        {
             assert_ne!(over(wrong), right, "{wrong:?}");
         }
     }

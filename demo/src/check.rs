@@ -95,9 +95,7 @@ impl Verdict {
             (self.invented.sum(), "writes that nobody sent"),
         ];
         let found = counts.into_iter().filter(|(count, _)| *count > 0);
-        found
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect()
+        found.map(|(count, what)| format!("{count} {what}")).collect()
     }
 
     /// Spells out the `nth` finding of a kind, if it is among the first.
@@ -112,37 +110,19 @@ impl Verdict {
 #[must_use]
 pub fn check(histories: &[History], primary: &Replica, secondary: &Replica) -> Verdict {
     let mut verdict = Verdict::default();
-    let none = History {
-        session: String::new(),
-        writes: Vec::new(),
-    };
-    let by_id: BTreeMap<&str, &History> = histories
-        .iter()
-        .map(|history| (history.session.as_str(), history))
-        .collect();
+    let none = History { session: String::new(), writes: Vec::new() };
+    let by_id: BTreeMap<&str, &History> =
+        histories.iter().map(|history| (history.session.as_str(), history)).collect();
     let mut ids: BTreeSet<&str> = by_id.keys().copied().collect();
-    ids.extend(
-        primary
-            .sessions
-            .keys()
-            .chain(secondary.sessions.keys())
-            .map(String::as_str),
-    );
+    ids.extend(primary.sessions.keys().chain(secondary.sessions.keys()).map(String::as_str));
     for id in ids {
         let history = by_id.get(id).copied().unwrap_or(&none);
         let (at_primary, at_secondary) = (primary.held(id), secondary.held(id));
         check_lost(&mut verdict, id, history, at_primary, at_secondary);
-        check_replica(&mut verdict, id, history, at_primary, "primary", |both| {
-            &mut both.primary
+        check_replica(&mut verdict, id, history, at_primary, "primary", |both| &mut both.primary);
+        check_replica(&mut verdict, id, history, at_secondary, "secondary", |both| {
+            &mut both.secondary
         });
-        check_replica(
-            &mut verdict,
-            id,
-            history,
-            at_secondary,
-            "secondary",
-            |both| &mut both.secondary,
-        );
         verdict.disagreed += order::disagreed(&at_primary.labels, &at_secondary.labels);
         if (at_primary.count, &at_primary.chain) != (at_secondary.count, &at_secondary.chain) {
             verdict.diverged.push(id.to_owned());
@@ -166,11 +146,7 @@ fn check_lost(
 ) {
     let at_primary: BTreeSet<&str> = primary.labels.iter().map(String::as_str).collect();
     let at_secondary: BTreeSet<&str> = secondary.labels.iter().map(String::as_str).collect();
-    for write in history
-        .writes
-        .iter()
-        .filter(|write| write.acknowledged_us.is_some())
-    {
+    for write in history.writes.iter().filter(|write| write.acknowledged_us.is_some()) {
         verdict.acknowledged += 1;
         let label = write.label.as_str();
         let missing = (!at_primary.contains(label), !at_secondary.contains(label));
@@ -198,11 +174,8 @@ fn check_replica(
     name: &str,
     at: impl Fn(&mut Both) -> &mut u64,
 ) {
-    let sent: BTreeMap<&str, &Sent> = history
-        .writes
-        .iter()
-        .map(|write| (write.label.as_str(), write))
-        .collect();
+    let sent: BTreeMap<&str, &Sent> =
+        history.writes.iter().map(|write| (write.label.as_str(), write)).collect();
     let mut seen = BTreeSet::new();
     let mut first_runs = Vec::new();
     for label in &held.labels {
@@ -214,17 +187,13 @@ fn check_replica(
             Some(write) => first_runs.push(*write),
             None => {
                 let nth = found(at(&mut verdict.invented));
-                verdict.example(nth, || {
-                    format!("{id}: {label} at the {name} was never sent")
-                });
+                verdict.example(nth, || format!("{id}: {label} at the {name} was never sent"));
             }
         }
     }
     for write in order::late(&first_runs) {
         let nth = found(at(&mut verdict.reordered));
-        verdict.example(nth, || {
-            format!("{id}: {} ran too late at the {name}", write.label)
-        });
+        verdict.example(nth, || format!("{id}: {} ran too late at the {name}", write.label));
     }
     *at(&mut verdict.overlaps) += held.overlaps;
 }

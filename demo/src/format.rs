@@ -29,11 +29,7 @@ pub fn duration_us(us: u64) -> String {
 /// A duration in milliseconds, which is exact to that only: `12 ms`, `1.04 s`.
 #[must_use]
 pub fn duration_ms(ms: u64) -> String {
-    if ms < 1000 {
-        format!("{ms} ms")
-    } else {
-        format!("{:.2} s", ms as f64 / 1000.0)
-    }
+    if ms < 1000 { format!("{ms} ms") } else { format!("{:.2} s", ms as f64 / 1000.0) }
 }
 
 /// A point of time since the start, in seconds: `7.25 s`.
@@ -55,12 +51,7 @@ mod tests {
     #[test]
     fn durations_have_a_fitting_unit() {
         let durations = [0, 850, 9_994, 12_340, 345_678, 1_040_000].map(duration_us);
-        assert_eq!(
-            durations,
-            [
-                "0.00 ms", "0.85 ms", "9.99 ms", "12.3 ms", "346 ms", "1.04 s"
-            ]
-        );
+        assert_eq!(durations, ["0.00 ms", "0.85 ms", "9.99 ms", "12.3 ms", "346 ms", "1.04 s"]);
         assert_eq!([duration_ms(12), duration_ms(1040)], ["12 ms", "1.04 s"]);
         assert_eq!(moment(7254), "7.25 s");
     }

@@ -143,12 +143,7 @@ impl Load {
                 lanes.spawn(lane);
             }
         }
-        Self {
-            shared,
-            stop,
-            start_unix_ms,
-            lanes,
-        }
+        Self { shared, stop, start_unix_ms, lanes }
     }
 
     /// Milliseconds since the load began.

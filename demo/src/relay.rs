@@ -152,12 +152,7 @@ impl Relay {
         let counters = Arc::new(Counters::default());
         let (changes, receiver) = mpsc::channel(1);
         let run = listen::run(port.listen()?, port, to, receiver, Arc::clone(&counters));
-        Ok(Self {
-            addr,
-            changes,
-            counters,
-            listener: tokio::spawn(run),
-        })
+        Ok(Self { addr, changes, counters, listener: tokio::spawn(run) })
     }
 
     /// Where it listens.

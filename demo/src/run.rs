@@ -194,9 +194,7 @@ impl Run {
             cut: observed.writes(Phase::Cut),
             healed: observed.writes(Phase::Healed),
             read_latency: Summary::of(
-                ops.iter()
-                    .filter(|op| op.kind == Kind::Read)
-                    .map(|op| op.latency_us),
+                ops.iter().filter(|op| op.kind == Kind::Read).map(|op| op.latency_us),
             ),
             worst_us: ops.iter().map(|op| op.latency_us).max().unwrap_or(0),
             longest_hold_ms: observed.samples.last().map(|last| last.longest_hold_ms),
@@ -237,12 +235,7 @@ impl Observed {
     fn errors(&self) -> Errors {
         let mut errors = Errors::default();
         let detection = self.times.cut_ms..self.times.cut_ms + self.detect_ms;
-        for op in self
-            .record
-            .ops
-            .iter()
-            .filter(|op| op.outcome != Outcome::Ok)
-        {
+        for op in self.record.ops.iter().filter(|op| op.outcome != Outcome::Ok) {
             match op.kind {
                 Kind::Write => errors.writes += 1,
                 Kind::Read => errors.reads += 1,
@@ -268,21 +261,33 @@ impl Observed {
         self.noted.iter().find(of_primary).map(|noted| noted.at_ms)
     }
 
+    /// When the primary had run everything that it missed: the log says so; or its page shows
+    /// that nothing waits, or that no session is served by the secondary any more. Under load
+    /// the last comes first, since new writes are always on their way.
+    fn drained(&self) -> Option<u64> {
+        let heal = self.times.heal_ms;
+        let since = || self.samples.iter().filter(|sample| sample.at_ms >= heal);
+        let empty = since().find(|sample| sample.backlog_primary == 0).map(|sample| sample.at_ms);
+        let were_pinned = self
+            .samples
+            .iter()
+            .any(|sample| sample.at_ms >= self.times.cut_ms && sample.pinned > 0);
+        let unpinned = since().find(|sample| were_pinned && sample.pinned == 0).map(|sample| {
+            let back = |noted: &&Noted| {
+                noted.kind == "handed_back" && (heal..=sample.at_ms).contains(&noted.at_ms)
+            };
+            self.noted.iter().rfind(back).map_or(sample.at_ms, |noted| noted.at_ms)
+        });
+        [self.primary("drained", heal), empty, unpinned].into_iter().flatten().min()
+    }
+
     fn replay(&self) -> Option<Replay> {
         let heal = self.times.heal_ms;
-        let empty = |sample: &&Sample| sample.at_ms >= heal && sample.backlog_primary == 0;
-        let drained = self
-            .primary("drained", heal)
-            .or_else(|| self.samples.iter().find(empty).map(|sample| sample.at_ms))?;
-        let back = self
-            .primary("back", heal)
-            .filter(|back| *back <= drained)
-            .unwrap_or(heal);
+        let drained = self.drained()?;
+        let back = self.primary("back", heal).filter(|back| *back <= drained).unwrap_or(heal);
         let before = self.samples.iter().rfind(|sample| sample.at_ms <= heal)?;
         let after = self.samples.iter().find(|sample| sample.at_ms >= drained)?;
-        let writes = after
-            .delivered_primary
-            .saturating_sub(before.delivered_primary);
+        let writes = after.delivered_primary.saturating_sub(before.delivered_primary);
         Some(Replay {
             writes,
             notice_ms: back - heal,
@@ -292,26 +297,13 @@ impl Observed {
     }
 
     fn moments(&self, replay: Option<&Replay>) -> Vec<Moment> {
-        let Times {
-            cut_ms,
-            heal_ms,
-            stop_ms,
-            ..
-        } = self.times;
+        let Times { cut_ms, heal_ms, stop_ms, .. } = self.times;
         let mut moments = Vec::new();
         let mut add = |at_ms: Option<u64>, what, detail: String| {
-            moments.extend(at_ms.map(|at_ms| Moment {
-                at_ms,
-                what,
-                detail,
-            }));
+            moments.extend(at_ms.map(|at_ms| Moment { at_ms, what, detail }));
         };
         let after = |at: u64, from: u64| crate::format::duration_ms(at.saturating_sub(from));
-        add(
-            Some(cut_ms),
-            "cut",
-            "the link to the primary fails".to_owned(),
-        );
+        add(Some(cut_ms), "cut", "the link to the primary fails".to_owned());
         let away = self.primary("away", cut_ms);
         add(
             away,
@@ -319,11 +311,7 @@ impl Observed {
             away.map(|at| after(at, cut_ms)).unwrap_or_default() + " after the cut",
         );
         let (first, all) = self.failed_over();
-        add(
-            first,
-            "first answer",
-            "the first write sent after the cut is acknowledged".to_owned(),
-        );
+        add(first, "first answer", "the first write sent after the cut is acknowledged".to_owned());
         add(
             all,
             "failed over",
@@ -332,11 +320,7 @@ impl Observed {
                 after(all.unwrap_or(0), cut_ms)
             ),
         );
-        add(
-            Some(heal_ms),
-            "healed",
-            "the link is there again".to_owned(),
-        );
+        add(Some(heal_ms), "healed", "the link is there again".to_owned());
         let back = self.primary("back", heal_ms);
         add(
             back,
@@ -348,10 +332,7 @@ impl Observed {
         add(
             drained,
             "drained",
-            format!(
-                "{} writes brought to the primary",
-                crate::format::count(writes)
-            ),
+            format!("{} writes brought to the primary", crate::format::count(writes)),
         );
         let handed: Vec<u64> = self
             .noted

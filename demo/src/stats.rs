@@ -90,12 +90,7 @@ mod tests {
     #[test]
     fn percentiles_are_by_nearest_rank() {
         let summary = Summary::of((1..=200).rev());
-        let right = Summary {
-            count: 200,
-            p50_us: 100,
-            p99_us: 198,
-            max_us: 200,
-        };
+        let right = Summary { count: 200, p50_us: 100, p99_us: 198, max_us: 200 };
         assert_eq!(summary, right);
         let one = Summary::of([7].into_iter());
         assert_eq!((one.p50_us, one.p99_us, one.max_us), (7, 7, 7));
@@ -111,10 +106,7 @@ mod tests {
             op(300_000, 3, Outcome::Failed),
         ];
         let buckets = buckets(&ops);
-        let found: Vec<_> = buckets
-            .iter()
-            .map(|b| (b.at_ms, b.latency.max_us, b.errors))
-            .collect();
+        let found: Vec<_> = buckets.iter().map(|b| (b.at_ms, b.latency.max_us, b.errors)).collect();
         assert_eq!(found, [(0, 7, 0), (300, 9, 2)]);
     }
 }

@@ -24,19 +24,9 @@ pub fn timeline(title: &str, run: &Run) -> String {
 pub fn table(comparison: &Comparison) -> String {
     let mut text = String::new();
     let rows = comparison.rows();
-    line(
-        &mut text,
-        "",
-        "Reprise  ",
-        comparison.bare.as_ref().map(|_| "bare Envoy  "),
-    );
+    line(&mut text, "", "Reprise  ", comparison.bare.as_ref().map(|_| "bare Envoy  "));
     for row in &rows {
-        line(
-            &mut text,
-            row.what,
-            &mark(&row.reprise),
-            row.bare.as_ref().map(mark).as_deref(),
-        );
+        line(&mut text, row.what, &mark(&row.reprise), row.bare.as_ref().map(mark).as_deref());
     }
     if let Some(added) = comparison.added_p50_us() {
         let sign = if added < 0 { "−" } else { "+" };
@@ -46,16 +36,11 @@ pub fn table(comparison: &Comparison) -> String {
             duration_us(added.unsigned_abs())
         );
     }
-    for (title, run) in [
-        ("Reprise", Some(&comparison.reprise)),
-        ("bare Envoy", comparison.bare.as_ref()),
-    ] {
+    for (title, run) in
+        [("Reprise", Some(&comparison.reprise)), ("bare Envoy", comparison.bare.as_ref())]
+    {
         for (kind, number) in run.iter().flat_map(|run| &run.errors.kinds) {
-            let _ = writeln!(
-                text,
-                "{title}: clients were told {} × {kind}",
-                count(*number)
-            );
+            let _ = writeln!(text, "{title}: clients were told {} × {kind}", count(*number));
         }
     }
     let _ = writeln!(text, "\ngoals (Reprise, on this machine)");
@@ -95,10 +80,7 @@ mod tests {
 
     #[test]
     fn the_columns_stand_under_each_other() {
-        let comparison = Comparison {
-            bare: Some(Run::default()),
-            ..Comparison::default()
-        };
+        let comparison = Comparison { bare: Some(Run::default()), ..Comparison::default() };
         let text = table(&comparison);
         let lines: Vec<&str> = text.lines().take(3).collect();
         assert_eq!(
@@ -113,19 +95,12 @@ mod tests {
 
     #[test]
     fn a_broken_promise_is_the_last_word_with_its_examples() {
-        let mut comparison = Comparison {
-            setting: Setting::default(),
-            ..Comparison::default()
-        };
+        let mut comparison = Comparison { setting: Setting::default(), ..Comparison::default() };
         comparison.reprise.verdict.acknowledged = 5;
         comparison.reprise.drained = true;
         assert!(table(&comparison).ends_with("Every promise is kept.\n"));
         comparison.reprise.verdict.lost = 1;
-        comparison
-            .reprise
-            .verdict
-            .examples
-            .push("s1: s1-3 is missing".to_owned());
+        comparison.reprise.verdict.examples.push("s1: s1-3 is missing".to_owned());
         let text = table(&comparison);
         assert!(
             text.ends_with("BROKEN: 1 acknowledged writes lost\n  s1: s1-3 is missing\n"),
@@ -135,15 +110,9 @@ mod tests {
 
     #[test]
     fn the_timeline_has_a_line_per_moment() {
-        let moments = vec![Moment {
-            at_ms: 6012,
-            what: "cut",
-            detail: "the link fails".to_owned(),
-        }];
-        let run = Run {
-            moments,
-            ..Run::default()
-        };
+        let moments =
+            vec![Moment { at_ms: 6012, what: "cut", detail: "the link fails".to_owned() }];
+        let run = Run { moments, ..Run::default() };
         assert_eq!(
             timeline("Reprise", &run),
             "Reprise\n    6.01 s  cut           the link fails\n"

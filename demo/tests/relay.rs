@@ -25,19 +25,14 @@ struct Pair {
 impl Pair {
     async fn new() -> Self {
         let listener = TcpListener::bind(ANY).await.unwrap();
-        let relay = Relay::start(ANY, listener.local_addr().unwrap())
-            .await
-            .unwrap();
+        let relay = Relay::start(ANY, listener.local_addr().unwrap()).await.unwrap();
         Self { relay, listener }
     }
 
     /// A connection through the relay: the client's end and the server's.
     async fn connect(&self) -> (TcpStream, TcpStream) {
         let client = TcpStream::connect(self.relay.addr()).await.unwrap();
-        let (server, _) = timeout(SOON, self.listener.accept())
-            .await
-            .unwrap()
-            .unwrap();
+        let (server, _) = timeout(SOON, self.listener.accept()).await.unwrap().unwrap();
         (client, server)
     }
 
@@ -52,19 +47,13 @@ async fn send(from: &mut TcpStream, text: &str) {
 
 async fn expect(to: &mut TcpStream, text: &str) {
     let mut bytes = vec![0; text.len()];
-    timeout(SOON, to.read_exact(&mut bytes))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(SOON, to.read_exact(&mut bytes)).await.unwrap().unwrap();
     assert_eq!(bytes, text.as_bytes());
 }
 
 async fn expect_quiet(to: &mut TcpStream) {
     let mut byte = [0];
-    assert!(
-        timeout(QUIET, to.read(&mut byte)).await.is_err(),
-        "something came"
-    );
+    assert!(timeout(QUIET, to.read(&mut byte)).await.is_err(), "something came");
 }
 
 async fn expect_end(to: &mut TcpStream) {
@@ -86,15 +75,7 @@ async fn bytes_pass_both_ways_and_are_counted() {
     send(&mut server, "answer").await;
     expect(&mut client, "answer").await;
     let counts = pair.relay.counts();
-    assert_eq!(
-        (
-            counts.accepted,
-            counts.open,
-            counts.up.passed,
-            counts.down.passed
-        ),
-        (1, 1, 8, 6)
-    );
+    assert_eq!((counts.accepted, counts.open, counts.up.passed, counts.down.passed), (1, 1, 8, 6));
 }
 
 #[tokio::test]
@@ -109,19 +90,13 @@ async fn more_bytes_than_the_buffers_hold_arrive_whole() {
         client_write.shutdown().await.unwrap();
     });
     let mut got = Vec::new();
-    timeout(SOON, server.read_to_end(&mut got))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(SOON, server.read_to_end(&mut got)).await.unwrap().unwrap();
     writer.await.unwrap();
     assert!(got == sent);
     server.write_all(b"thanks").await.unwrap();
     drop(server);
     let mut answer = Vec::new();
-    timeout(SOON, client_read.read_to_end(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(SOON, client_read.read_to_end(&mut answer)).await.unwrap().unwrap();
     assert_eq!(answer, b"thanks");
 }
 
@@ -155,10 +130,7 @@ async fn refuse_resets_what_is_there_and_refuses_what_comes() {
     expect_reset(&mut server).await;
     let error = TcpStream::connect(pair.relay.addr()).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-    assert_eq!(
-        (pair.relay.counts().open, pair.relay.counts().reset),
-        (0, 1)
-    );
+    assert_eq!((pair.relay.counts().open, pair.relay.counts().reset), (0, 1));
 }
 
 #[tokio::test]
@@ -179,10 +151,7 @@ async fn the_port_belongs_to_the_relay_while_it_refuses() {
     pair.set(Mode::Refuse).await;
     // A socket that does not ask to share the port cannot have it.
     let other = tokio::net::TcpSocket::new_v4().unwrap();
-    assert_eq!(
-        other.bind(pair.relay.addr()).unwrap_err().kind(),
-        io::ErrorKind::AddrInUse
-    );
+    assert_eq!(other.bind(pair.relay.addr()).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     pair.set(Mode::Pass).await;
     pair.connect().await;
 }
@@ -196,10 +165,7 @@ async fn in_a_hole_nothing_passes_either_way() {
     send(&mut server, "lost").await;
     expect_quiet(&mut client).await;
     expect_quiet(&mut server).await;
-    assert_eq!(
-        pair.relay.counts().up.passed + pair.relay.counts().down.passed,
-        0
-    );
+    assert_eq!(pair.relay.counts().up.passed + pair.relay.counts().down.passed, 0);
 }
 
 #[tokio::test]
@@ -209,10 +175,7 @@ async fn in_a_hole_a_connection_opens_but_says_nothing() {
     let mut client = TcpStream::connect(pair.relay.addr()).await.unwrap();
     send(&mut client, "lost").await;
     expect_quiet(&mut client).await;
-    assert!(
-        timeout(QUIET, pair.listener.accept()).await.is_err(),
-        "the server was reached"
-    );
+    assert!(timeout(QUIET, pair.listener.accept()).await.is_err(), "the server was reached");
 }
 
 #[tokio::test]
@@ -278,10 +241,7 @@ async fn mute_lets_requests_through_and_swallows_answers() {
     send(&mut newer, "question").await;
     expect(&mut its_server, "question").await;
     let counts = pair.relay.counts();
-    assert_eq!(
-        (counts.up.passed, counts.down.passed, counts.down.swallowed),
-        (16, 0, 6)
-    );
+    assert_eq!((counts.up.passed, counts.down.passed, counts.down.swallowed), (16, 0, 6));
 }
 
 #[tokio::test]
@@ -343,9 +303,7 @@ async fn a_server_that_refuses_shows_as_a_reset() {
 #[tokio::test]
 async fn a_port_on_which_somebody_listens_is_an_error() {
     let other = TcpListener::bind(ANY).await.unwrap();
-    let error = Relay::start(other.local_addr().unwrap(), ANY)
-        .await
-        .unwrap_err();
+    let error = Relay::start(other.local_addr().unwrap(), ANY).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 }
 

@@ -25,10 +25,7 @@ struct Caller {
 
 impl Caller {
     fn new(addr: SocketAddr) -> Self {
-        Self {
-            http: Client::builder(TokioExecutor::new()).build_http(),
-            addr,
-        }
+        Self { http: Client::builder(TokioExecutor::new()).build_http(), addr }
     }
 
     async fn send(
@@ -44,10 +41,7 @@ impl Caller {
             .header("x-session-id", session)
             .body(Full::from(body.to_owned()))?;
         let answer = self.http.request(request).await?;
-        Ok((
-            answer.status(),
-            answer.into_body().collect().await?.to_bytes(),
-        ))
+        Ok((answer.status(), answer.into_body().collect().await?.to_bytes()))
     }
 
     async fn post(&self, path: &str, session: &str, body: &str) -> (StatusCode, Value) {
@@ -57,17 +51,12 @@ impl Caller {
 
     async fn session(&self, id: &str) -> SessionSummary {
         let listing: Listing = fetch::get_json(self.addr, "/_till/sessions").await.unwrap();
-        listing
-            .sessions
-            .into_iter()
-            .find(|session| session.session == id)
-            .unwrap_or_default()
+        listing.sessions.into_iter().find(|session| session.session == id).unwrap_or_default()
     }
 
     async fn labels(&self, id: &str) -> Vec<String> {
-        let labels: Labels = fetch::get_json(self.addr, &format!("/_till/session?id={id}"))
-            .await
-            .unwrap();
+        let labels: Labels =
+            fetch::get_json(self.addr, &format!("/_till/session?id={id}")).await.unwrap();
         labels.labels
     }
 }
@@ -119,39 +108,24 @@ async fn each_write_method_is_a_write_and_nothing_else_is() {
 async fn a_read_says_where_the_session_stands() {
     let (_till, caller, _dir) = till().await;
     let (_, written) = caller.post("/items", "s1", "x").await;
-    let (status, body) = caller
-        .send(Method::GET, "/sessions/s1", "s1", "")
-        .await
-        .unwrap();
+    let (status, body) = caller.send(Method::GET, "/sessions/s1", "s1", "").await.unwrap();
     let read: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(
-        read,
-        json!({"session": "s1", "count": 1, "chain": written["chain"], "last": "x"})
-    );
+    assert_eq!(read, json!({"session": "s1", "count": 1, "chain": written["chain"], "last": "x"}));
     let (_, body) = caller.send(Method::GET, "/", "unknown", "").await.unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["count"], 0);
-    assert_eq!(
-        fetch::get(caller.addr, "/healthz").await.unwrap().0,
-        StatusCode::OK
-    );
+    assert_eq!(fetch::get(caller.addr, "/healthz").await.unwrap().0, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn a_write_that_is_to_fail_records_nothing() {
     let (_till, caller, _dir) = till().await;
-    assert_eq!(
-        caller.post("/fail/503", "s1", "x").await.0,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
+    assert_eq!(caller.post("/fail/503", "s1", "x").await.0, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
         caller.post("/fail-at/primary/500", "s1", "x").await.0,
         StatusCode::INTERNAL_SERVER_ERROR
     );
-    assert_eq!(
-        caller.post("/fail-at/secondary/500", "s1", "y").await.0,
-        StatusCode::OK
-    );
+    assert_eq!(caller.post("/fail-at/secondary/500", "s1", "y").await.0, StatusCode::OK);
     let session = caller.session("s1").await;
     assert_eq!((session.count, session.calls), (1, 3));
     assert_eq!(caller.labels("s1").await, ["y"]);
@@ -160,12 +134,7 @@ async fn a_write_that_is_to_fail_records_nothing() {
 #[tokio::test]
 async fn a_write_that_breaks_is_recorded_and_not_answered() {
     let (_till, caller, _dir) = till().await;
-    assert!(
-        caller
-            .send(Method::POST, "/break", "s1", "x")
-            .await
-            .is_err()
-    );
+    assert!(caller.send(Method::POST, "/break", "s1", "x").await.is_err());
     assert_eq!(caller.labels("s1").await, ["x"]);
     assert_eq!(caller.session("s1").await.overlaps, 0);
 }
@@ -176,36 +145,23 @@ async fn random_answers_differ_and_big_answers_are_as_big_as_asked() {
     let other = till_at(dir.path(), "secondary").await;
     let (_till, caller, _dir) = till().await;
     let other = Caller::new(other.addr());
-    assert_ne!(
-        caller.post("/random", "s1", "x").await,
-        other.post("/random", "s1", "x").await
-    );
+    assert_ne!(caller.post("/random", "s1", "x").await, other.post("/random", "s1", "x").await);
     assert_eq!(caller.session("s1").await, other.session("s1").await);
-    let (_, body) = caller
-        .send(Method::POST, "/big/70000", "s1", "x")
-        .await
-        .unwrap();
+    let (_, body) = caller.send(Method::POST, "/big/70000", "s1", "x").await.unwrap();
     assert_eq!(body.len(), 70_000);
 }
 
 #[tokio::test]
 async fn writes_that_run_at_once_in_a_session_are_counted_as_overlaps() {
     let (_till, caller, _dir) = till().await;
-    let (a, b) = tokio::join!(
-        caller.post("/slow/300", "s1", "a"),
-        caller.post("/slow/300", "s1", "b")
-    );
+    let (a, b) =
+        tokio::join!(caller.post("/slow/300", "s1", "a"), caller.post("/slow/300", "s1", "b"));
     assert_eq!((a.0, b.0), (StatusCode::OK, StatusCode::OK));
     assert_eq!(caller.session("s1").await.overlaps, 1);
-    let (a, b) = tokio::join!(
-        caller.post("/slow/10", "s2", "a"),
-        caller.post("/slow/10", "s3", "b")
-    );
+    let (a, b) =
+        tokio::join!(caller.post("/slow/10", "s2", "a"), caller.post("/slow/10", "s3", "b"));
     assert_eq!((a.0, b.0), (StatusCode::OK, StatusCode::OK));
-    assert_eq!(
-        caller.session("s2").await.overlaps + caller.session("s3").await.overlaps,
-        0
-    );
+    assert_eq!(caller.session("s2").await.overlaps + caller.session("s3").await.overlaps, 0);
 }
 
 #[tokio::test]
@@ -228,10 +184,7 @@ async fn what_was_answered_survives_kill_9() {
     let mut till = command.start().await.unwrap();
     let caller = Caller::new(till.addr());
     for n in 1..=20 {
-        assert_eq!(
-            caller.post("/items", "s1", &format!("w{n}")).await.0,
-            StatusCode::OK
-        );
+        assert_eq!(caller.post("/items", "s1", &format!("w{n}")).await.0, StatusCode::OK);
     }
     let before = caller.session("s1").await;
     till.restart().await.unwrap();

@@ -44,11 +44,7 @@ async fn main() -> anyhow::Result<()> {
     })
     .await
     .with_context(|| {
-        format!(
-            "listen on {}, data in {}",
-            arguments.listen,
-            arguments.data.display()
-        )
+        format!("listen on {}, data in {}", arguments.listen, arguments.data.display())
     })?;
     println!("{}", serde_json::json!({"listening": till.addr()}));
     let mut terminate = signal(SignalKind::terminate())?;

@@ -11,10 +11,7 @@ pub fn late<'a>(runs: &[&'a Sent]) -> Vec<&'a Sent> {
     let mut newest = 0;
     let mut late = Vec::new();
     for write in runs {
-        if write
-            .acknowledged_us
-            .is_some_and(|acknowledged| acknowledged < newest)
-        {
+        if write.acknowledged_us.is_some_and(|acknowledged| acknowledged < newest) {
             late.push(*write);
         }
         newest = newest.max(write.start_us);
@@ -29,10 +26,8 @@ pub fn disagreed(primary: &[String], secondary: &[String]) -> u64 {
         places.entry(label.as_str()).or_insert(place);
     }
     // Each shared write once, as its place at the primary, in the order of the secondary.
-    let shared: Vec<usize> = secondary
-        .iter()
-        .filter_map(|label| places.remove(label.as_str()))
-        .collect();
+    let shared: Vec<usize> =
+        secondary.iter().filter_map(|label| places.remove(label.as_str())).collect();
     (shared.len() - longest_increase(&shared)) as u64
 }
 

@@ -30,12 +30,7 @@ pub struct Replica {
 }
 
 /// A session of which a replica has heard nothing.
-static NOTHING: Held = Held {
-    count: 0,
-    chain: String::new(),
-    overlaps: 0,
-    labels: Vec::new(),
-};
+static NOTHING: Held = Held { count: 0, chain: String::new(), overlaps: 0, labels: Vec::new() };
 
 impl Replica {
     /// Asks the till at `addr` for everything. It should be at rest: what runs meanwhile can

@@ -69,8 +69,7 @@ impl Client {
     /// Reads the session.
     pub async fn read(&self) -> Answer {
         let path = format!("/sessions/{}", self.session);
-        self.send(|| self.request(Method::GET, &path).body(Full::default()))
-            .await
+        self.send(|| self.request(Method::GET, &path).body(Full::default())).await
     }
 
     fn request(&self, method: Method, path: &str) -> http::request::Builder {
@@ -107,38 +106,21 @@ impl Client {
 
     async fn once(&self, request: Request<Full<Bytes>>) -> Answer {
         let exchange = async {
-            let answer = self
-                .http
-                .request(request)
-                .await
-                .map_err(|error| explain(&error))?;
+            let answer = self.http.request(request).await.map_err(|error| explain(&error))?;
             let status = answer.status();
-            let body = answer
-                .into_body()
-                .collect()
-                .await
-                .map_err(|error| explain(&error))?;
+            let body = answer.into_body().collect().await.map_err(|error| explain(&error))?;
             Ok((status, body.to_bytes()))
         };
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok((status, body))) => judge(status, body),
             Ok(Err(error)) => nothing(Outcome::Unknown, error),
-            Err(_) => nothing(
-                Outcome::Unknown,
-                format!("no answer within {:?}", self.timeout),
-            ),
+            Err(_) => nothing(Outcome::Unknown, format!("no answer within {:?}", self.timeout)),
         }
     }
 }
 
 fn nothing(outcome: Outcome, error: String) -> Answer {
-    Answer {
-        status: 0,
-        outcome,
-        tries: 1,
-        body: Bytes::new(),
-        error: Some(error),
-    }
+    Answer { status: 0, outcome, tries: 1, body: Bytes::new(), error: Some(error) }
 }
 
 fn explain(error: &dyn std::error::Error) -> String {
@@ -164,9 +146,7 @@ fn judge(status: StatusCode, body: Bytes) -> Answer {
     let kind = if status.is_success() {
         String::new()
     } else {
-        serde_json::from_slice::<Problem>(&body)
-            .unwrap_or_default()
-            .kind
+        serde_json::from_slice::<Problem>(&body).unwrap_or_default().kind
     };
     let refused = status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE;
     let outcome = match refused {
@@ -176,13 +156,7 @@ fn judge(status: StatusCode, body: Bytes) -> Answer {
     };
     let error = (outcome != Outcome::Ok)
         .then(|| format!("{} {kind}", status.as_u16()).trim_end().to_owned());
-    Answer {
-        status: status.as_u16(),
-        outcome,
-        tries: 1,
-        body,
-        error,
-    }
+    Answer { status: status.as_u16(), outcome, tries: 1, body, error }
 }
 
 #[cfg(test)]
@@ -190,11 +164,7 @@ mod tests {
     use super::*;
 
     fn outcome(status: u16, body: &'static str) -> Outcome {
-        judge(
-            StatusCode::from_u16(status).unwrap(),
-            Bytes::from_static(body.as_bytes()),
-        )
-        .outcome
+        judge(StatusCode::from_u16(status).unwrap(), Bytes::from_static(body.as_bytes())).outcome
     }
 
     #[test]
@@ -202,24 +172,16 @@ mod tests {
         assert_eq!(outcome(200, ""), Outcome::Ok);
         assert_eq!(outcome(204, ""), Outcome::Ok);
         assert_eq!(outcome(422, ""), Outcome::Failed);
-        assert_eq!(
-            outcome(503, r#"{"type":"https://x/log-full"}"#),
-            Outcome::Failed
-        );
-        assert_eq!(
-            outcome(503, r#"{"type":"https://x/maybe-done"}"#),
-            Outcome::Unknown
-        );
+        assert_eq!(outcome(503, r#"{"type":"https://x/log-full"}"#), Outcome::Failed);
+        assert_eq!(outcome(503, r#"{"type":"https://x/maybe-done"}"#), Outcome::Unknown);
         assert_eq!(outcome(504, ""), Outcome::Unknown);
         assert_eq!(outcome(500, ""), Outcome::Unknown);
     }
 
     #[test]
     fn an_error_names_the_status_and_the_problem() {
-        let answer = judge(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Bytes::from_static(br#"{"type":"urn:full"}"#),
-        );
+        let answer =
+            judge(StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(br#"{"type":"urn:full"}"#));
         assert_eq!(answer.error.as_deref(), Some("503 urn:full"));
     }
 }

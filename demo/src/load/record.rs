@@ -84,10 +84,8 @@ impl Record {
                 acknowledged_us: (op.outcome == Outcome::Ok).then(|| op.end_us()),
             });
         }
-        let history = |(session, writes)| History {
-            session: format!("{}{session}", self.prefix),
-            writes,
-        };
+        let history =
+            |(session, writes)| History { session: format!("{}{session}", self.prefix), writes };
         sessions.into_iter().map(history).collect()
     }
 }

@@ -112,17 +112,10 @@ impl Session {
     async fn write(&self, number: u64) -> Op {
         let label = record::label(self.index, number);
         let head = format!(r#"{{"label":"{label}","n":{number},"pad":""#);
-        let pad = self
-            .shared
-            .options
-            .body_bytes
-            .saturating_sub(head.len() + 2);
+        let pad = self.shared.options.body_bytes.saturating_sub(head.len() + 2);
         let body = format!("{head}{}\"}}", "x".repeat(pad));
         let start_us = self.shared.now_us();
-        let answer = self
-            .client
-            .write(&format!("{}-{label}", self.key), body.into())
-            .await;
+        let answer = self.client.write(&format!("{}-{label}", self.key), body.into()).await;
         let op = Op {
             kind: Kind::Write,
             session: self.index,
@@ -178,10 +171,7 @@ impl Session {
     /// Whether the answer shows `acknowledged` writes, up to the number `last`. With several
     /// writes under way at once the last one at the replica may be any of them.
     fn shows(&self, seen: &Seen, acknowledged: u64, last: u64) -> bool {
-        let newest = seen
-            .last
-            .as_deref()
-            .and_then(|label| record::number(self.index, label));
+        let newest = seen.last.as_deref().and_then(|label| record::number(self.index, label));
         let serial = self.shared.options.in_flight <= 1;
         seen.count >= acknowledged && (!serial || newest.unwrap_or(0) >= last)
     }

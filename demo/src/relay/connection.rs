@@ -39,11 +39,7 @@ pub struct State {
 
 impl State {
     pub fn first() -> Self {
-        Self {
-            mode: Mode::Pass,
-            generation: 0,
-            hole: None,
-        }
+        Self { mode: Mode::Pass, generation: 0, hole: None }
     }
 
     pub fn generation(&self) -> u64 {
@@ -92,9 +88,7 @@ struct Life {
 impl Life {
     /// Whether it can only be reset now: something of it went missing in a mode that has ended.
     fn doomed(&self, state: &State) -> bool {
-        let in_hole = state
-            .hole
-            .is_some_and(|hole| hole >= self.born && state.generation > hole);
+        let in_hole = state.hole.is_some_and(|hole| hole >= self.born && state.generation > hole);
         state.mode == Mode::Refuse
             || in_hole
             || state.generation > self.lost.load(Ordering::Relaxed)
@@ -128,10 +122,7 @@ pub async fn run(
     counters: Arc<Counters>,
 ) {
     let _open = Open::new(&counters);
-    let life = Life {
-        born,
-        lost: AtomicU64::new(NEVER),
-    };
+    let life = Life { born, lost: AtomicU64::new(NEVER) };
     let Some(mut server) = connect(&life, to, &mut states).await else {
         counters.reset.fetch_add(1, Ordering::Relaxed);
         return reset(client);
@@ -155,10 +146,7 @@ async fn connect(
 ) -> Option<TcpStream> {
     let open =
         |state: &State| life.doomed(state) || !matches!(state.mode, Mode::Hole | Mode::Stall);
-    let doomed = states
-        .wait_for(open)
-        .await
-        .map_or(true, |state| life.doomed(&state));
+    let doomed = states.wait_for(open).await.map_or(true, |state| life.doomed(&state));
     if doomed {
         return None;
     }
@@ -178,12 +166,7 @@ async fn relay(
 ) -> Result<(), ()> {
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    let pump = |way| Pump {
-        way,
-        life,
-        states: states.clone(),
-        counters,
-    };
+    let pump = |way| Pump { way, life, states: states.clone(), counters };
     let both = async {
         tokio::try_join!(
             pump(Way::Up).run(from_client, to_server),

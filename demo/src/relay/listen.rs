@@ -37,10 +37,7 @@ pub struct Port {
 impl Port {
     pub fn reserve(addr: SocketAddr) -> io::Result<Self> {
         let held = bind(addr)?;
-        Ok(Self {
-            addr: held.local_addr()?,
-            _held: held,
-        })
+        Ok(Self { addr: held.local_addr()?, _held: held })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -53,11 +50,7 @@ impl Port {
 }
 
 fn bind(addr: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if addr.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     Ok(socket)

@@ -23,15 +23,9 @@ struct Chart {
 impl Chart {
     fn new(label: &str, height: f64, end_ms: u64) -> Self {
         let mut svg = String::new();
-        let _ = write!(
-            svg,
-            r#"<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">"#
-        );
-        Self {
-            svg,
-            height,
-            end_ms: end_ms.max(1) as f64,
-        }
+        let _ =
+            write!(svg, r#"<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">"#);
+        Self { svg, height, end_ms: end_ms.max(1) as f64 }
     }
 
     fn x(&self, at_ms: u64) -> f64 {
@@ -102,10 +96,7 @@ impl Chart {
                 r#"<text class="tick" x="{x:.1}" y="14" text-anchor="end">{name}</text>"#
             ));
             x -= name.chars().count() as f64 * 5.9 + 6.0;
-            self.put(format_args!(
-                r#"<path class="{class}" d="M{:.1} 10L{x:.1} 10"/>"#,
-                x - 16.0
-            ));
+            self.put(format_args!(r#"<path class="{class}" d="M{:.1} 10L{x:.1} 10"/>"#, x - 16.0));
             x -= 30.0;
         }
     }
@@ -145,24 +136,9 @@ pub fn latency(title: &str, run: &Run, end_ms: u64) -> String {
     }
     chart.moments(run);
     let buckets = &run.buckets;
-    chart.line(
-        "max",
-        buckets
-            .iter()
-            .map(|bucket| (bucket.at_ms, part(bucket.latency.max_us))),
-    );
-    chart.line(
-        "p99",
-        buckets
-            .iter()
-            .map(|bucket| (bucket.at_ms, part(bucket.latency.p99_us))),
-    );
-    chart.line(
-        "p50",
-        buckets
-            .iter()
-            .map(|bucket| (bucket.at_ms, part(bucket.latency.p50_us))),
-    );
+    chart.line("max", buckets.iter().map(|bucket| (bucket.at_ms, part(bucket.latency.max_us))));
+    chart.line("p99", buckets.iter().map(|bucket| (bucket.at_ms, part(bucket.latency.p99_us))));
+    chart.line("p50", buckets.iter().map(|bucket| (bucket.at_ms, part(bucket.latency.p50_us))));
     for bucket in buckets.iter().filter(|bucket| bucket.errors > 0) {
         let (x, y) = (chart.x(bucket.at_ms), chart.y(part(bucket.latency.max_us)));
         chart.put(format_args!(
@@ -199,15 +175,11 @@ pub fn backlog(run: &Run, end_ms: u64) -> String {
     let part = |value: u64| value as f64 / top as f64;
     chart.line(
         "secondary",
-        run.samples
-            .iter()
-            .map(|sample| (sample.at_ms, part(sample.backlog_secondary))),
+        run.samples.iter().map(|sample| (sample.at_ms, part(sample.backlog_secondary))),
     );
     chart.line(
         "primary",
-        run.samples
-            .iter()
-            .map(|sample| (sample.at_ms, part(sample.backlog_primary))),
+        run.samples.iter().map(|sample| (sample.at_ms, part(sample.backlog_primary))),
     );
     chart.legend(&[
         ("primary", "waiting for the primary"),
@@ -235,10 +207,7 @@ mod tests {
 
     #[test]
     fn the_steps_of_an_axis_are_round_and_few() {
-        assert_eq!(
-            [0, 5, 6, 11, 26, 1999, 2501].map(step),
-            [1, 1, 2, 5, 10, 500, 1000]
-        );
+        assert_eq!([0, 5, 6, 11, 26, 1999, 2501].map(step), [1, 1, 2, 5, 10, 500, 1000]);
     }
 
     #[test]

@@ -13,12 +13,7 @@ use crate::{
 #[must_use]
 pub fn html(comparison: &Comparison) -> String {
     let runs = [Some(&comparison.reprise), comparison.bare.as_ref()];
-    let end_ms = runs
-        .iter()
-        .flatten()
-        .map(|run| run.times.end_ms)
-        .max()
-        .unwrap_or(0);
+    let end_ms = runs.iter().flatten().map(|run| run.times.end_ms).max().unwrap_or(0);
     let mut body = header(comparison);
     section(&mut body, "Reprise beside bare Envoy", &table(comparison));
     let mut charts = format!(
@@ -37,17 +32,9 @@ pub fn html(comparison: &Comparison) -> String {
         "<p class=\"soft\">All requests by the time of sending, in steps of 100 ms; the scale is logarithmic.</p>"
     );
     section(&mut body, "", &charts);
-    section(
-        &mut body,
-        "Backlog with Reprise",
-        &chart::backlog(&comparison.reprise, end_ms),
-    );
+    section(&mut body, "Backlog with Reprise", &chart::backlog(&comparison.reprise, end_ms));
     body.push_str("<div class=\"two\">");
-    section(
-        &mut body,
-        "Timeline with Reprise",
-        &timeline(&comparison.reprise),
-    );
+    section(&mut body, "Timeline with Reprise", &timeline(&comparison.reprise));
     section(&mut body, "Goals", &goals(comparison));
     if let Some(bare) = &comparison.bare {
         section(&mut body, "Timeline with bare Envoy", &timeline(bare));
@@ -106,28 +93,17 @@ fn section(body: &mut String, title: &str, content: &str) {
 }
 
 fn table(comparison: &Comparison) -> String {
-    let bare = if comparison.bare.is_some() {
-        "<th>bare Envoy</th>"
-    } else {
-        ""
-    };
+    let bare = if comparison.bare.is_some() { "<th>bare Envoy</th>" } else { "" };
     let mut html = format!("<table><tr><th></th><th>Reprise</th>{bare}</tr>");
     for row in comparison.rows() {
         let bare = row.bare.as_ref().map(cell).unwrap_or_default();
-        let _ = write!(
-            html,
-            "<tr><td>{}</td>{}{bare}</tr>",
-            row.what,
-            cell(&row.reprise)
-        );
+        let _ = write!(html, "<tr><td>{}</td>{}{bare}</tr>", row.what, cell(&row.reprise));
     }
     if let Some(added) = comparison.added_p50_us() {
         let sign = if added < 0 { '−' } else { '+' };
         let text = format!("{sign}{}", duration_us(added.unsigned_abs()));
-        let _ = write!(
-            html,
-            "<tr><td>median added while connected</td><td>{text}</td><td></td></tr>"
-        );
+        let _ =
+            write!(html, "<tr><td>median added while connected</td><td>{text}</td><td></td></tr>");
     }
     html + "</table>"
 }
@@ -158,11 +134,7 @@ fn timeline(run: &Run) -> String {
 fn goals(comparison: &Comparison) -> String {
     let mut html = "<ul class=\"goals\">".to_owned();
     for goal in comparison.goals() {
-        let (class, sign) = if goal.met {
-            ("good", '✓')
-        } else {
-            ("bad", '✗')
-        };
+        let (class, sign) = if goal.met { ("good", '✓') } else { ("bad", '✗') };
         let _ = write!(
             html,
             "<li><span class=\"{class}\">{sign}</span> {}: <b>{}</b></li>",
@@ -175,24 +147,14 @@ fn goals(comparison: &Comparison) -> String {
 
 fn told(comparison: &Comparison) -> String {
     let mut items = String::new();
-    for (title, run) in [
-        ("Reprise", Some(&comparison.reprise)),
-        ("bare Envoy", comparison.bare.as_ref()),
-    ] {
+    for (title, run) in
+        [("Reprise", Some(&comparison.reprise)), ("bare Envoy", comparison.bare.as_ref())]
+    {
         for (kind, number) in run.iter().flat_map(|run| &run.errors.kinds) {
-            let _ = write!(
-                items,
-                "<li>{title}: {} × {}</li>",
-                count(*number),
-                escape(kind)
-            );
+            let _ = write!(items, "<li>{title}: {} × {}</li>", count(*number), escape(kind));
         }
     }
-    if items.is_empty() {
-        items
-    } else {
-        format!("<ul>{items}</ul>")
-    }
+    if items.is_empty() { items } else { format!("<ul>{items}</ul>") }
 }
 
 fn findings(body: &mut String, title: &str, run: &Run) {
@@ -210,10 +172,7 @@ fn findings(body: &mut String, title: &str, run: &Run) {
 
 fn escape(text: &impl Display) -> String {
     let text = text.to_string();
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -227,51 +186,27 @@ mod tests {
     fn comparison() -> Comparison {
         let bucket = |at_ms| Bucket {
             at_ms,
-            latency: Summary {
-                count: 1,
-                p50_us: 1500,
-                p99_us: 4000,
-                max_us: 90_000,
-            },
+            latency: Summary { count: 1, p50_us: 1500, p99_us: 4000, max_us: 90_000 },
             errors: at_ms / 100 % 2,
         };
         let mut run = Run {
-            times: Times {
-                cut_ms: 300,
-                heal_ms: 600,
-                stop_ms: 900,
-                end_ms: 1000,
-            },
+            times: Times { cut_ms: 300, heal_ms: 600, stop_ms: 900, end_ms: 1000 },
             buckets: (0..9).map(|n| bucket(n * 100)).collect(),
             samples: vec![
                 Sample::default(),
-                Sample {
-                    at_ms: 500,
-                    backlog_primary: 77,
-                    ..Sample::default()
-                },
+                Sample { at_ms: 500, backlog_primary: 77, ..Sample::default() },
             ],
-            moments: vec![Moment {
-                at_ms: 300,
-                what: "cut",
-                detail: "a <b> & c".to_owned(),
-            }],
+            moments: vec![Moment { at_ms: 300, what: "cut", detail: "a <b> & c".to_owned() }],
             ..Run::default()
         };
         run.verdict.examples.push("<script>".to_owned());
-        Comparison {
-            reprise: run.clone(),
-            bare: Some(run),
-            ..Comparison::default()
-        }
+        Comparison { reprise: run.clone(), bare: Some(run), ..Comparison::default() }
     }
 
     #[test]
     fn the_page_refers_to_nothing_outside_itself() {
         let page = html(&comparison());
-        for reference in [
-            "http:", "https:", "src=", "href=", "url(", "@import", "<script",
-        ] {
+        for reference in ["http:", "https:", "src=", "href=", "url(", "@import", "<script"] {
             assert!(!page.contains(reference), "{reference}");
         }
     }
@@ -279,10 +214,7 @@ mod tests {
     #[test]
     fn the_page_draws_both_latencies_and_the_backlog() {
         assert_eq!(html(&comparison()).matches("<svg").count(), 3);
-        let alone = Comparison {
-            bare: None,
-            ..comparison()
-        };
+        let alone = Comparison { bare: None, ..comparison() };
         assert_eq!(html(&alone).matches("<svg").count(), 2);
     }
 
@@ -290,16 +222,12 @@ mod tests {
     fn text_is_escaped_and_every_element_is_closed() {
         let page = html(&comparison());
         assert!(page.contains("a &lt;b&gt; &amp; c"));
-        for element in [
-            "section", "table", "tr", "td", "svg", "ul", "li", "div", "main", "text", "title",
-        ] {
+        for element in
+            ["section", "table", "tr", "td", "svg", "ul", "li", "div", "main", "text", "title"]
+        {
             let opened = page.matches(&format!("<{element}>")).count()
                 + page.matches(&format!("<{element} ")).count();
-            assert_eq!(
-                opened,
-                page.matches(&format!("</{element}>")).count(),
-                "{element}"
-            );
+            assert_eq!(opened, page.matches(&format!("</{element}>")).count(), "{element}");
         }
     }
 }

@@ -18,21 +18,11 @@ fn op(kind: Kind, session: u32, start_ms: u64, latency_ms: u64, outcome: Outcome
 }
 
 fn sample(at_ms: u64, backlog_primary: u64, delivered_primary: u64) -> Sample {
-    Sample {
-        at_ms,
-        backlog_primary,
-        delivered_primary,
-        longest_hold_ms: 7,
-        ..Sample::default()
-    }
+    Sample { at_ms, backlog_primary, delivered_primary, longest_hold_ms: 7, ..Sample::default() }
 }
 
 fn noted(at_ms: u64, kind: &str) -> Noted {
-    Noted {
-        at_ms,
-        kind: kind.to_owned(),
-        replica: Some("primary".to_owned()),
-    }
+    Noted { at_ms, kind: kind.to_owned(), replica: Some("primary".to_owned()) }
 }
 
 fn observed() -> Observed {
@@ -51,27 +41,11 @@ fn observed() -> Observed {
             ],
             ..Record::default()
         },
-        verdict: Verdict {
-            acknowledged: 6,
-            ..Verdict::default()
-        },
-        times: Times {
-            cut_ms: 1000,
-            heal_ms: 3000,
-            stop_ms: 4000,
-            end_ms: 4500,
-        },
+        verdict: Verdict { acknowledged: 6, ..Verdict::default() },
+        times: Times { cut_ms: 1000, heal_ms: 3000, stop_ms: 4000, end_ms: 4500 },
         detect_ms: 500,
-        samples: vec![
-            sample(2900, 400, 10),
-            sample(3300, 100, 310),
-            sample(3600, 0, 420),
-        ],
-        noted: vec![
-            noted(1300, "away"),
-            noted(3100, "back"),
-            noted(3550, "handed_back"),
-        ],
+        samples: vec![sample(2900, 400, 10), sample(3300, 100, 310), sample(3600, 0, 420)],
+        noted: vec![noted(1300, "away"), noted(3100, "back"), noted(3550, "handed_back")],
         drained: true,
     }
 }
@@ -79,23 +53,14 @@ fn observed() -> Observed {
 #[test]
 fn a_request_belongs_to_the_cut_if_any_part_of_it_was_under_way_then() {
     let run = Run::new(observed());
-    assert_eq!(
-        (run.connected.count, run.cut.count, run.healed.count),
-        (2, 4, 1)
-    );
-    assert_eq!(
-        (run.connected.max_us, run.cut.max_us, run.worst_us),
-        (4_000, 600_000, 600_000)
-    );
+    assert_eq!((run.connected.count, run.cut.count, run.healed.count), (2, 4, 1));
+    assert_eq!((run.connected.max_us, run.cut.max_us, run.worst_us), (4_000, 600_000, 600_000));
 }
 
 #[test]
 fn errors_within_and_outside_the_detection_time_are_told_apart() {
     let errors = Run::new(observed()).errors;
-    assert_eq!(
-        (errors.writes, errors.reads, errors.outside_detection),
-        (1, 1, 1)
-    );
+    assert_eq!((errors.writes, errors.reads, errors.outside_detection), (1, 1, 1));
     assert_eq!(errors.kinds, BTreeMap::from([("503 urn:x".to_owned(), 2)]));
 }
 
@@ -109,13 +74,19 @@ fn a_request_that_the_cut_caught_on_its_way_is_within_the_detection_time() {
 #[test]
 fn the_replay_is_counted_from_the_return_of_the_primary_to_its_empty_backlog() {
     let replay = Run::new(observed()).replay.unwrap();
-    let right = Replay {
-        writes: 410,
-        notice_ms: 100,
-        drain_ms: 600,
-        per_second: 820,
-    };
+    let right = Replay { writes: 410, notice_ms: 100, drain_ms: 600, per_second: 820 };
     assert_eq!(replay, right);
+}
+
+#[test]
+fn under_load_the_replay_ends_with_the_last_hand_back() {
+    let mut observed = observed();
+    for (sample, pinned) in observed.samples.iter_mut().zip([2, 1, 0]) {
+        sample.pinned = pinned;
+        sample.backlog_primary = 9;
+    }
+    let replay = Run::new(observed).replay.unwrap();
+    assert_eq!((replay.drain_ms, replay.writes), (550, 410));
 }
 
 #[test]
@@ -131,11 +102,7 @@ fn a_backlog_that_never_ends_is_a_broken_promise() {
 #[test]
 fn the_timeline_is_in_order() {
     let run = Run::new(observed());
-    let found: Vec<_> = run
-        .moments
-        .iter()
-        .map(|moment| (moment.at_ms, moment.what))
-        .collect();
+    let found: Vec<_> = run.moments.iter().map(|moment| (moment.at_ms, moment.what)).collect();
     let right = [
         (1000, "cut"),
         (1300, "detected"),
@@ -153,16 +120,9 @@ fn the_timeline_is_in_order() {
 #[test]
 fn a_session_that_was_never_served_again_leaves_the_failover_out() {
     let mut observed = observed();
-    observed
-        .record
-        .ops
-        .push(op(Kind::Write, 9, 200, 1, Outcome::Ok));
+    observed.record.ops.push(op(Kind::Write, 9, 200, 1, Outcome::Ok));
     let run = Run::new(observed);
-    assert!(
-        run.moments
-            .iter()
-            .all(|moment| moment.what != "failed over")
-    );
+    assert!(run.moments.iter().all(|moment| moment.what != "failed over"));
 }
 
 #[test]

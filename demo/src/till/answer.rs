@@ -28,11 +28,7 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Answer {
 
 /// An answer of text.
 pub fn text(status: StatusCode, text: &str) -> Answer {
-    whole(
-        status,
-        "text/plain",
-        Bytes::copy_from_slice(text.as_bytes()),
-    )
+    whole(status, "text/plain", Bytes::copy_from_slice(text.as_bytes()))
 }
 
 /// An answer of `bytes` bytes, the same at every replica.
@@ -50,28 +46,20 @@ pub fn stream(count: u64, pause: Duration) -> Answer {
             if line > 0 {
                 tokio::time::sleep(pause).await;
             }
-            if sender
-                .send(Bytes::from(format!("chunk {line}\n")))
-                .await
-                .is_err()
-            {
+            if sender.send(Bytes::from(format!("chunk {line}\n"))).await.is_err() {
                 return; // the client has gone
             }
         }
     });
     let mut answer = Response::new(Either::Right(Chunks(receiver)));
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain"));
+    answer.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain"));
     answer
 }
 
 fn whole(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {
     let mut answer = Response::new(Either::Left(http_body_util::Full::new(body)));
     *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    answer.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
     answer
 }
 
@@ -87,8 +75,6 @@ impl Body for Chunks {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0
-            .poll_recv(context)
-            .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+        self.0.poll_recv(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
     }
 }

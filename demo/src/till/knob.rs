@@ -51,9 +51,7 @@ impl Knob {
 }
 
 fn status(text: &str) -> Option<u16> {
-    text.parse()
-        .ok()
-        .filter(|status| (200..=599).contains(status))
+    text.parse().ok().filter(|status| (200..=599).contains(status))
 }
 
 #[cfg(test)]
@@ -63,10 +61,7 @@ mod tests {
     #[test]
     fn each_knob_is_read_from_its_path() {
         assert_eq!(Knob::of("/fail/503"), Knob::Fail(503));
-        assert_eq!(
-            Knob::of("/fail-at/primary/500"),
-            Knob::FailAt("primary".to_owned(), 500)
-        );
+        assert_eq!(Knob::of("/fail-at/primary/500"), Knob::FailAt("primary".to_owned(), 500));
         assert_eq!(Knob::of("/slow/20"), Knob::Slow(Duration::from_millis(20)));
         assert_eq!(Knob::of("/lag/20"), Knob::Lag(Duration::from_millis(20)));
         assert_eq!(Knob::of("/random"), Knob::Random);
@@ -76,16 +71,9 @@ mod tests {
 
     #[test]
     fn other_paths_are_no_knobs() {
-        for path in [
-            "/",
-            "",
-            "/items",
-            "/fail",
-            "/fail/99",
-            "/fail/abc",
-            "/slow/",
-            "/fail-at/primary",
-        ] {
+        for path in
+            ["/", "", "/items", "/fail", "/fail/99", "/fail/abc", "/slow/", "/fail-at/primary"]
+        {
             assert_eq!(Knob::of(path), Knob::None, "{path}");
         }
     }

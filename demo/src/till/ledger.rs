@@ -35,11 +35,7 @@ impl Ledger {
             let session = Session::open(path, sync)?;
             sessions.insert(session.id().to_owned(), Arc::new(session));
         }
-        Ok(Self {
-            dir: dir.to_owned(),
-            sync,
-            sessions: Mutex::new(sessions),
-        })
+        Ok(Self { dir: dir.to_owned(), sync, sessions: Mutex::new(sessions) })
     }
 
     /// The session `id`, if it is known.
@@ -99,10 +95,7 @@ mod tests {
         let again = Ledger::open(dir.path(), false).unwrap();
         let session = again.find("a b/ü").unwrap();
         assert_eq!(session.state(), before);
-        assert_eq!(
-            session.labels().unwrap(),
-            ["one", "two \"quoted\"\n", "three"]
-        );
+        assert_eq!(session.labels().unwrap(), ["one", "two \"quoted\"\n", "three"]);
     }
 
     #[test]
@@ -111,21 +104,16 @@ mod tests {
         let again = Ledger::open(dir.path(), false).unwrap();
         again.session("a b/ü").record(&write("two")).unwrap();
         let (_other, straight) = ledger(&["one", "two"]);
-        assert_eq!(
-            again.session("a b/ü").state(),
-            straight.session("a b/ü").state()
-        );
+        assert_eq!(again.session("a b/ü").state(), straight.session("a b/ü").state());
     }
 
     #[test]
     fn a_lost_a_doubled_and_a_swapped_write_each_show_in_the_state() {
         let (_dir, right) = ledger(&["one", "two", "three"]);
         let right = right.session("a b/ü").state().chain;
-        for labels in [
-            &["one", "three"][..],
-            &["one", "two", "two", "three"],
-            &["two", "one", "three"],
-        ] {
+        for labels in
+            [&["one", "three"][..], &["one", "two", "two", "three"], &["two", "one", "three"]]
+        {
             let (_dir, wrong) = ledger(labels);
             assert_ne!(wrong.session("a b/ü").state().chain, right, "{labels:?}");
         }
@@ -136,10 +124,7 @@ mod tests {
         let (dir, ledger) = ledger(&["one"]);
         let before = ledger.session("a b/ü").state();
         let path = Session::file(dir.path(), "a b/ü");
-        let mut file = std::fs::OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .unwrap();
+        let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"2 9f86d0").unwrap();
         let again = Ledger::open(dir.path(), false).unwrap();
         assert_eq!(again.session("a b/ü").state(), before);

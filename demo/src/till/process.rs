@@ -72,19 +72,12 @@ impl TillCommand {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("start {}", self.binary.display()))?;
-        let stdout = child
-            .stdout
-            .take()
-            .context("the till has no standard output")?;
+        let stdout = child.stdout.take().context("the till has no standard output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).await?;
         let ready: Ready = serde_json::from_str(&line)
             .with_context(|| format!("the till {:?} did not start", self.name))?;
-        Ok(TillProcess {
-            command: self,
-            addr: ready.listening,
-            child,
-        })
+        Ok(TillProcess { command: self, addr: ready.listening, child })
     }
 }
 
@@ -115,10 +108,7 @@ impl TillProcess {
     /// If it does not start again.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.kill().await?;
-        let command = TillCommand {
-            listen: self.addr,
-            ..self.command.clone()
-        };
+        let command = TillCommand { listen: self.addr, ..self.command.clone() };
         *self = command.start().await?;
         Ok(())
     }

@@ -176,11 +176,8 @@ impl Service {
                     pause(delay).await;
                 }
                 let id = session_of(request.headers(), path);
-                let state = self
-                    .ledger
-                    .find(&id)
-                    .map(|session| session.state())
-                    .unwrap_or_default();
+                let state =
+                    self.ledger.find(&id).map(|session| session.state()).unwrap_or_default();
                 self.answer(&knob, &id, &state, true)
             }
         }
@@ -202,31 +199,16 @@ impl Service {
     }
 
     fn list(&self) -> Answer {
-        let summaries = self
-            .ledger
-            .all()
-            .into_iter()
-            .map(|session| session.summary());
-        let listing = Listing {
-            name: self.options.name.clone(),
-            sessions: summaries.collect(),
-        };
+        let summaries = self.ledger.all().into_iter().map(|session| session.summary());
+        let listing = Listing { name: self.options.name.clone(), sessions: summaries.collect() };
         answer::json(StatusCode::OK, &listing)
     }
 
     fn labels(&self, id: &str) -> Answer {
-        let labels = self
-            .ledger
-            .find(id)
-            .map_or_else(|| Ok(Vec::new()), |session| session.labels());
+        let labels =
+            self.ledger.find(id).map_or_else(|| Ok(Vec::new()), |session| session.labels());
         match labels {
-            Ok(labels) => answer::json(
-                StatusCode::OK,
-                &Labels {
-                    session: id.to_owned(),
-                    labels,
-                },
-            ),
+            Ok(labels) => answer::json(StatusCode::OK, &Labels { session: id.to_owned(), labels }),
             Err(error) => failure(&error),
         }
     }
@@ -246,10 +228,7 @@ fn session_of(headers: &HeaderMap, path: &str) -> String {
     if let Some(id) = headers.get("x-session-id") {
         return String::from_utf8_lossy(id.as_bytes()).into_owned();
     }
-    match path
-        .strip_prefix("/sessions/")
-        .and_then(|rest| rest.split('/').next())
-    {
+    match path.strip_prefix("/sessions/").and_then(|rest| rest.split('/').next()) {
         Some(id) if !id.is_empty() => decode(id),
         _ => "-".to_owned(),
     }
@@ -271,9 +250,7 @@ fn label_of(headers: &HeaderMap, body: &Bytes) -> String {
 
 fn parameter(query: &str, name: &str) -> Option<String> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| decode(value))
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| decode(value))
 }
 
 /// Undoes percent-encoding; what is not a proper `%xx` stays as it is.
@@ -281,10 +258,8 @@ fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let code = tail
-            .get(..2)
-            .filter(|_| first == b'%')
-            .and_then(|code| str::from_utf8(code).ok());
+        let code =
+            tail.get(..2).filter(|_| first == b'%').and_then(|code| str::from_utf8(code).ok());
         if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
             bytes.push(byte);
             rest = &tail[2..];
@@ -302,10 +277,7 @@ mod tests {
 
     #[test]
     fn a_query_parameter_is_decoded() {
-        assert_eq!(
-            parameter("a=1&id=a%20b%2Fc", "id").as_deref(),
-            Some("a b/c")
-        );
+        assert_eq!(parameter("a=1&id=a%20b%2Fc", "id").as_deref(), Some("a b/c"));
         assert_eq!(parameter("a=1", "id"), None);
         assert_eq!(decode("100%"), "100%");
     }
@@ -316,10 +288,7 @@ mod tests {
         let body = Bytes::from_static(br#"{"label":"s1-2","n":2}"#);
         assert_eq!(label_of(&headers, &body), "s1-2");
         assert_eq!(label_of(&headers, &Bytes::from_static(b"plain")), "plain");
-        assert_eq!(
-            label_of(&headers, &Bytes::from(vec![b'x'; 100])).len(),
-            LABEL_MAX_BYTES
-        );
+        assert_eq!(label_of(&headers, &Bytes::from(vec![b'x'; 100])).len(), LABEL_MAX_BYTES);
         headers.insert("x-label", http::HeaderValue::from_static("mine"));
         assert_eq!(label_of(&headers, &body), "mine");
     }

@@ -75,15 +75,9 @@ impl Session {
     /// Reads the file of a session.
     pub fn open(path: PathBuf, sync: bool) -> io::Result<Self> {
         let text = std::fs::read(&path)?;
-        let whole = text
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |end| end + 1);
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         if whole < text.len() {
-            OpenOptions::new()
-                .write(true)
-                .open(&path)?
-                .set_len(whole as u64)?;
+            OpenOptions::new().write(true).open(&path)?.set_len(whole as u64)?;
         }
         let mut lines = text[..whole].split(|&byte| byte == b'\n');
         let bad = |line: &[u8]| {
@@ -99,19 +93,12 @@ impl Session {
             .and_then(|head| head.strip_prefix(MAGIC))
             .and_then(|id| serde_json::from_str(id).ok())
             .ok_or_else(|| bad(head))?;
-        let mut state = State {
-            length: whole as u64,
-            ..State::default()
-        };
+        let mut state = State { length: whole as u64, ..State::default() };
         for line in lines.filter(|line| !line.is_empty()) {
             match Line::parse(line).ok_or_else(|| bad(line))? {
                 Line::Overlap => state.overlaps += 1,
                 Line::Write { count, .. } if count != state.count + 1 => return Err(bad(line)),
-                Line::Write {
-                    count,
-                    chain,
-                    label,
-                } => {
+                Line::Write { count, chain, label } => {
                     state.count = count;
                     state.chain = chain;
                     state.last = Some(label);
@@ -123,14 +110,7 @@ impl Session {
 
     fn with(id: String, path: PathBuf, sync: bool, state: State) -> Self {
         let state = Mutex::new(state);
-        Self {
-            id,
-            path,
-            sync,
-            state,
-            running: AtomicU64::new(0),
-            calls: AtomicU64::new(0),
-        }
+        Self { id, path, sync, state, running: AtomicU64::new(0), calls: AtomicU64::new(0) }
     }
 
     /// The session's id.
@@ -164,10 +144,7 @@ impl Session {
         }
         let mut text = std::fs::read(&self.path)?;
         text.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-        let writes = text
-            .split(|&byte| byte == b'\n')
-            .skip(1)
-            .filter_map(Line::parse);
+        let writes = text.split(|&byte| byte == b'\n').skip(1).filter_map(Line::parse);
         Ok(writes
             .filter_map(|line| match line {
                 Line::Write { label, .. } => Some(label),
@@ -204,10 +181,7 @@ impl Session {
     }
 
     fn append(&self, state: &mut State, line: &str) -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&self.path)?;
+        let mut file = OpenOptions::new().append(true).create(true).open(&self.path)?;
         let text = if state.length == 0 {
             format!("{MAGIC}{}\n{line}", serde_json::to_string(&self.id)?)
         } else {
@@ -267,11 +241,7 @@ impl Drop for Running {
 
 enum Line {
     Overlap,
-    Write {
-        count: u64,
-        chain: Chain,
-        label: String,
-    },
+    Write { count: u64, chain: Chain, label: String },
 }
 
 impl Line {
@@ -284,10 +254,6 @@ impl Line {
         let count = parts.next()?.parse().ok()?;
         let chain = Chain::from_hex(parts.next()?)?;
         let label = serde_json::from_str(parts.next()?).ok()?;
-        Some(Self::Write {
-            count,
-            chain,
-            label,
-        })
+        Some(Self::Write { count, chain, label })
     }
 }
