@@ -10,10 +10,7 @@ pub fn first<'a>(headers: &'a [Header], name: &str) -> Option<&'a [u8]> {
 
 /// All values of a header, in order.
 pub fn all<'a>(headers: &'a [Header], name: &str) -> impl Iterator<Item = &'a [u8]> {
-    headers
-        .iter()
-        .filter(move |(n, _)| n == name)
-        .map(|(_, v)| v.as_slice())
+    headers.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_slice())
 }
 
 /// The first value of a header, if it is UTF-8.
@@ -34,9 +31,7 @@ pub fn only<'a>(headers: &'a [Header], name: &str) -> Result<Option<&'a str>, Am
     if values.any(|v| v != value) {
         return Err(Ambiguous);
     }
-    std::str::from_utf8(value)
-        .map(|v| Some(v.trim()))
-        .map_err(|_| Ambiguous)
+    std::str::from_utf8(value).map(|v| Some(v.trim())).map_err(|_| Ambiguous)
 }
 
 /// The path without its query.
@@ -73,6 +68,11 @@ pub fn strip(headers: &mut Vec<Header>, keep: &[&str], ours: impl Fn(&str) -> bo
         }
         !HOP.contains(&name.as_str()) && !named.contains(name) && !ours(name)
     });
+}
+
+/// Whether a status ends an exchange: neither interim nor out of three digits.
+pub fn is_final(status: u16) -> bool {
+    (200..=999).contains(&status)
 }
 
 /// A decimal content-length.
@@ -122,10 +122,7 @@ mod tests {
     #[test]
     fn connect_and_upgrade_are_told_from_plain_requests() {
         assert!(is_upgrade(&headers(&[(":method", "CONNECT")])));
-        assert!(is_upgrade(&headers(&[
-            (":method", "GET"),
-            ("upgrade", "websocket")
-        ])));
+        assert!(is_upgrade(&headers(&[(":method", "GET"), ("upgrade", "websocket")])));
         assert!(!is_upgrade(&headers(&[(":method", "GET")])));
     }
 }

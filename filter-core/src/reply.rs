@@ -17,11 +17,7 @@ pub struct Reply {
 impl Reply {
     /// A status and nothing else.
     pub fn empty(status: u16) -> Reply {
-        Reply {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Reply { status, headers: Vec::new(), body: Vec::new() }
     }
 
     /// A problem (RFC 9457).

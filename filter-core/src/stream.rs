@@ -85,10 +85,7 @@ impl Stream {
     pub fn opened(&mut self, cx: &mut Cx<'_>, id: StreamId) {
         cx.count(Metric::StreamsOpened);
         self.heard_ms = cx.now.mono_ms;
-        self.state = State::Greeting {
-            id,
-            since_ms: cx.now.mono_ms,
-        };
+        self.state = State::Greeting { id, since_ms: cx.now.mono_ms };
     }
 
     /// The host could not open it.
@@ -117,18 +114,10 @@ impl Stream {
     pub fn lost(&mut self, cx: &mut Cx<'_>, why: &str) {
         if !self.lost_logged {
             self.lost_logged = true;
-            cx.log(
-                Level::Warn,
-                format!("no stream to the {}: {why}", self.peer),
-            );
+            cx.log(Level::Warn, format!("no stream to the {}: {why}", self.peer));
         }
-        self.state = State::Down {
-            retry_ms: cx.after(self.backoff_ms),
-        };
-        self.backoff_ms = self
-            .backoff_ms
-            .saturating_mul(2)
-            .min(bounds::BACKOFF_LAST_MS);
+        self.state = State::Down { retry_ms: cx.after(self.backoff_ms) };
+        self.backoff_ms = self.backoff_ms.saturating_mul(2).min(bounds::BACKOFF_LAST_MS);
     }
 
     /// Gives it up on our side.
@@ -162,8 +151,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn opens(host: &Host, stream: &mut Stream) -> bool {
-        host.drive(|cx| stream.tick(cx))
-            .contains(&Effect::OpenStream)
+        host.drive(|cx| stream.tick(cx)).contains(&Effect::OpenStream)
     }
 
     #[test]
@@ -235,10 +223,7 @@ mod tests {
             opens(&host, &mut stream);
             host.drive(|cx| stream.opened(cx, id));
             let effects = host.drive(|cx| stream.lost(cx, "test"));
-            lines += effects
-                .iter()
-                .filter(|e| matches!(e, Effect::Log(..)))
-                .count();
+            lines += effects.iter().filter(|e| matches!(e, Effect::Log(..))).count();
         }
         assert_eq!(lines, 1);
     }

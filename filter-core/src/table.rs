@@ -33,16 +33,11 @@ pub struct Table {
 impl Table {
     /// A table for this many sessions, under keys that begin with `prefix`.
     pub fn new(prefix: String, sessions: u64) -> Table {
-        Table {
-            prefix,
-            buckets: sessions.div_ceil(bounds::WAYS as u64).max(1),
-        }
+        Table { prefix, buckets: sessions.div_ceil(bounds::WAYS as u64).max(1) }
     }
 
     fn key(&self, session: &SessionKey) -> String {
-        let bucket = fnv(session.as_str().as_bytes())
-            .checked_rem(self.buckets)
-            .unwrap_or(0);
+        let bucket = fnv(session.as_str().as_bytes()).checked_rem(self.buckets).unwrap_or(0);
         format!("{}/{bucket}", self.prefix)
     }
 
@@ -50,10 +45,7 @@ impl Table {
     pub fn get(&self, ports: &dyn Ports, session: &SessionKey) -> Option<Slot> {
         let (value, _) = ports.shared_get(&self.key(session));
         let slots = decode(&value?);
-        slots
-            .into_iter()
-            .find(|(s, _)| *s == session.as_str().as_bytes())
-            .map(|(_, slot)| slot)
+        slots.into_iter().find(|(s, _)| *s == session.as_str().as_bytes()).map(|(_, slot)| slot)
     }
 
     /// Changes what is known of a session. `change` gets the slot that there is and gives the one
@@ -70,10 +62,7 @@ impl Table {
         for _ in 0..bounds::CAS_ATTEMPTS {
             let (value, version) = ports.shared_get(&key);
             let mut slots = value.as_deref().map(decode).unwrap_or_default();
-            let old = slots
-                .iter()
-                .position(|(s, _)| *s == name)
-                .map(|i| slots.remove(i));
+            let old = slots.iter().position(|(s, _)| *s == name).map(|i| slots.remove(i));
             let Some(new) = change(old.as_ref().map(|(_, slot)| slot)) else {
                 return false;
             };
@@ -93,9 +82,9 @@ impl Table {
 
 /// FNV-1a, 64 bits: spreads, does not protect. Whoever makes keys collide only makes us ask.
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| {
-        (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 type Entry = (Vec<u8>, Slot);
@@ -103,11 +92,7 @@ type Entry = (Vec<u8>, Slot);
 fn encode(slots: &[Entry]) -> Vec<u8> {
     let mut out = vec![VERSION];
     for (session, slot) in slots {
-        out.extend_from_slice(
-            &u16::try_from(session.len())
-                .unwrap_or(u16::MAX)
-                .to_le_bytes(),
-        );
+        out.extend_from_slice(&u16::try_from(session.len()).unwrap_or(u16::MAX).to_le_bytes());
         out.extend_from_slice(session);
         out.extend_from_slice(&slot.last.epoch.to_le_bytes());
         out.extend_from_slice(&slot.last.seq.to_le_bytes());
@@ -137,10 +122,7 @@ fn decode_one(bytes: &[u8]) -> Option<(Entry, &[u8])> {
     let (epoch, rest) = rest.split_first_chunk::<8>()?;
     let (seq, rest) = rest.split_first_chunk::<8>()?;
     let (mark, rest) = rest.split_first()?;
-    let last = Number {
-        epoch: u64::from_le_bytes(*epoch),
-        seq: u64::from_le_bytes(*seq),
-    };
+    let last = Number { epoch: u64::from_le_bytes(*epoch), seq: u64::from_le_bytes(*seq) };
     Some(((session.to_vec(), Slot { last, mark: *mark }), rest))
 }
 
@@ -152,10 +134,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn slot(epoch: u64, seq: u64) -> Slot {
-        Slot {
-            last: Number { epoch, seq },
-            mark: 0,
-        }
+        Slot { last: Number { epoch, seq }, mark: 0 }
     }
 
     #[test]
@@ -207,9 +186,7 @@ mod tests {
         host.race_next_set(|host| {
             Table::new("t".into(), 4).update(host, &session("a"), |_| Some(slot(1, 7)));
         });
-        table.update(&host, &session("a"), |old| {
-            old.map(|o| slot(1, o.last.seq.max(5)))
-        });
+        table.update(&host, &session("a"), |old| old.map(|o| slot(1, o.last.seq.max(5))));
         assert_eq!(table.get(&host, &session("a")), Some(slot(1, 7)));
     }
 
@@ -227,16 +204,9 @@ mod tests {
 
     #[test]
     fn the_layout_of_a_bucket_does_not_change_unseen() {
-        let bytes = encode(&[(
-            b"ab".to_vec(),
-            Slot {
-                last: Number { epoch: 1, seq: 2 },
-                mark: 3,
-            },
-        )]);
-        let want = [
-            1, 2, 0, b'a', b'b', 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3,
-        ];
+        let bytes =
+            encode(&[(b"ab".to_vec(), Slot { last: Number { epoch: 1, seq: 2 }, mark: 3 })]);
+        let want = [1, 2, 0, b'a', b'b', 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3];
         assert_eq!(bytes, want);
     }
 }

@@ -45,18 +45,12 @@ pub(super) fn read(mut fields: Fields<'_>, problems: &mut Problems) -> GatewayCo
     let names = Names::read(&mut fields, problems);
     fields.finish(problems);
     if names.is_ours(&id_header) {
-        problems.add(
-            "id.header",
-            "is one of our own headers, which clients may not send",
-        );
+        problems.add("id.header", "is one of our own headers, which clients may not send");
     }
     if let SessionSource::Header(name) = &session
         && names.is_ours(name)
     {
-        problems.add(
-            "session.header",
-            "is one of our own headers, which clients may not send",
-        );
+        problems.add("session.header", "is one of our own headers, which clients may not send");
     }
     GatewayConfig {
         service,

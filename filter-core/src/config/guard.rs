@@ -90,7 +90,5 @@ fn replica(fields: &mut Fields<'_>, problems: &mut Problems) -> Replica {
     if !fields.has("replica") {
         fields.required("replica", problems);
     }
-    fields
-        .choice("replica", &choices, problems)
-        .unwrap_or(Replica::Primary)
+    fields.choice("replica", &choices, problems).unwrap_or(Replica::Primary)
 }

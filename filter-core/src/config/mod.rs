@@ -31,23 +31,13 @@ pub fn parse(json: &[u8]) -> Result<Config, Vec<String>> {
         .map_err(|e| vec![format!("the plugin configuration is not JSON: {e}")])?;
     let mut problems = Problems::default();
     let mut fields = Fields::root(&value, &mut problems);
-    let role = if value.is_object() {
-        fields.required("role", &mut problems)
-    } else {
-        ""
-    };
+    let role = if value.is_object() { fields.required("role", &mut problems) } else { "" };
     let config = match role {
-        "gateway" => Some(Config::Gateway(Box::new(gateway::read(
-            fields,
-            &mut problems,
-        )))),
+        "gateway" => Some(Config::Gateway(Box::new(gateway::read(fields, &mut problems)))),
         "guard" => Some(Config::Guard(Box::new(guard::read(fields, &mut problems)))),
         "" => None,
         other => {
-            problems.add(
-                "role",
-                format!("expected gateway or guard, found \"{other}\""),
-            );
+            problems.add("role", format!("expected gateway or guard, found \"{other}\""));
             None
         }
     };
@@ -70,17 +60,10 @@ impl Limits {
             1..=limits::BODY_BYTES_MAX,
             problems,
         );
-        let sessions = fields.number(
-            "sessions",
-            limits::SESSIONS_DEFAULT,
-            1..=limits::SESSIONS_MAX,
-            problems,
-        );
+        let sessions =
+            fields.number("sessions", limits::SESSIONS_DEFAULT, 1..=limits::SESSIONS_MAX, problems);
         fields.finish(problems);
-        Limits {
-            body_bytes: usize::try_from(body).unwrap_or(usize::MAX),
-            sessions,
-        }
+        Limits { body_bytes: usize::try_from(body).unwrap_or(usize::MAX), sessions }
     }
 }
 
@@ -115,9 +98,7 @@ mod tests {
 
     #[test]
     fn a_full_gateway_configuration_is_read() {
-        let Ok(Config::Gateway(c)) = parse(GATEWAY.as_bytes()) else {
-            panic!("not a gateway")
-        };
+        let Ok(Config::Gateway(c)) = parse(GATEWAY.as_bytes()) else { panic!("not a gateway") };
         assert_eq!(c.service, "shop");
         assert_eq!((c.timeout_ms, c.body_bytes, c.sessions), (1500, 1000, 64));
         assert_eq!(c.names.route, "x-wso2-cluster-header");
@@ -127,9 +108,7 @@ mod tests {
 
     #[test]
     fn a_short_guard_configuration_gets_the_defaults() {
-        let Ok(Config::Guard(c)) = parse(GUARD.as_bytes()) else {
-            panic!("not a guard")
-        };
+        let Ok(Config::Guard(c)) = parse(GUARD.as_bytes()) else { panic!("not a guard") };
         assert_eq!((c.run_timeout_ms, c.gap_wait_ms), (5000, 800));
         assert_eq!(c.response_bytes, 65_536);
         assert_eq!(c.in_doubt, protocol::pb::InDoubtPolicy::ByMethod);
@@ -155,10 +134,7 @@ mod tests {
             "headers.stamp: ",
             "colour: unknown key",
         ] {
-            assert!(
-                found.iter().any(|p| p.starts_with(key)),
-                "{key} not in {found:#?}"
-            );
+            assert!(found.iter().any(|p| p.starts_with(key)), "{key} not in {found:#?}");
         }
     }
 
@@ -183,10 +159,7 @@ mod tests {
     #[test]
     fn two_headers_may_not_have_one_name() {
         let found = problems(&GATEWAY.replace("x-wso2-cluster-header", "x-reprise-word"));
-        assert_eq!(
-            found,
-            ["headers: word and route are both \"x-reprise-word\""]
-        );
+        assert_eq!(found, ["headers: word and route are both \"x-reprise-word\""]);
     }
 
     #[test]

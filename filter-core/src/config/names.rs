@@ -42,21 +42,11 @@ impl Names {
     pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Names {
         let mut fields = fields.object("headers", problems);
         let mut names = Names::default();
-        let Names {
-            stamp,
-            word,
-            route,
-            id,
-            time,
-        } = &mut names;
+        let Names { stamp, word, route, id, time } = &mut names;
         let mut seen: Vec<(&str, &str)> = Vec::new();
-        for (key, name) in [
-            ("stamp", stamp),
-            ("word", word),
-            ("route", route),
-            ("id", id),
-            ("time", time),
-        ] {
+        for (key, name) in
+            [("stamp", stamp), ("word", word), ("route", route), ("id", id), ("time", time)]
+        {
             if let Some(value) = fields.string(key, problems) {
                 check(&fields.path(key), value, problems);
                 *name = value.to_string();
@@ -77,9 +67,6 @@ pub(super) fn check(path: &str, name: &str, problems: &mut Problems) {
     let token =
         |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(token) {
-        problems.add(
-            path,
-            format!("expected a header name in lower case, found \"{name}\""),
-        );
+        problems.add(path, format!("expected a header name in lower case, found \"{name}\""));
     }
 }

@@ -33,11 +33,7 @@ impl Routes {
         let path = without_query(path);
         let matches =
             |r: &&Rule| r.method.as_deref().is_none_or(|m| m == method) && under(path, &r.prefix);
-        self.0
-            .iter()
-            .find(matches)
-            .map(|r| r.class)
-            .unwrap_or_default()
+        self.0.iter().find(matches).map(|r| r.class).unwrap_or_default()
     }
 }
 
@@ -57,12 +53,8 @@ pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Routes {
             return Routes::default();
         }
     };
-    let read = |(i, value)| {
-        rule(
-            Fields::at(format!("{path}[{i}]"), Some(value), problems),
-            problems,
-        )
-    };
+    let read =
+        |(i, value)| rule(Fields::at(format!("{path}[{i}]"), Some(value), problems), problems);
     Routes(rules.iter().enumerate().map(read).collect())
 }
 
@@ -92,11 +84,7 @@ fn rule(mut fields: Fields<'_>, problems: &mut Problems) -> Rule {
         }
     };
     fields.finish(problems);
-    Rule {
-        method: method.map(str::to_string),
-        prefix: prefix.to_string(),
-        class,
-    }
+    Rule { method: method.map(str::to_string), prefix: prefix.to_string(), class }
 }
 
 #[cfg(test)]
@@ -148,9 +136,7 @@ mod tests {
         ]));
         for i in 0..6 {
             assert!(
-                problems
-                    .iter()
-                    .any(|p| p.starts_with(&format!("routes[{i}]"))),
+                problems.iter().any(|p| p.starts_with(&format!("routes[{i}]"))),
                 "{i}: {problems:?}"
             );
         }

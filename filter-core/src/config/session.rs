@@ -38,9 +38,9 @@ impl SessionSource {
     /// The session of a request.
     pub fn key(&self, headers: &[Header]) -> Result<SessionKey, NoSession> {
         let key = match self {
-            SessionSource::Header(name) => http::only(headers, name)
-                .map_err(|_| NoSession::Ambiguous)?
-                .map(str::to_string),
+            SessionSource::Header(name) => {
+                http::only(headers, name).map_err(|_| NoSession::Ambiguous)?.map(str::to_string)
+            }
             SessionSource::Cookie(name) => cookie(headers, name)?,
             SessionSource::JwtClaim(claim) => claim_of(headers, claim)?,
             SessionSource::Path(regex) => http::text(headers, ":path")
@@ -112,10 +112,7 @@ pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> SessionS
     fields.finish(problems);
     let nothing = SessionSource::Header(String::new());
     let [(key, value)] = given.as_slice() else {
-        problems.add(
-            &path,
-            format!("expected exactly one of {}", KEYS.join(", ")),
-        );
+        problems.add(&path, format!("expected exactly one of {}", KEYS.join(", ")));
         return nothing;
     };
     let at = format!("{path}.{key}");
@@ -169,54 +166,30 @@ mod tests {
     #[test]
     fn a_header_names_the_session() {
         let s = source(json!({"header": "x-session-id"})).unwrap();
-        assert_eq!(
-            key(&s, &[("x-session-id", " till 7 ")]),
-            Ok("till 7".into())
-        );
+        assert_eq!(key(&s, &[("x-session-id", " till 7 ")]), Ok("till 7".into()));
         assert_eq!(key(&s, &[]), Err(NoSession::Absent));
         assert_eq!(key(&s, &[("x-session-id", "")]), Err(NoSession::Absent));
         let twice = [("x-session-id", "a"), ("x-session-id", "b")];
         assert_eq!(key(&s, &twice), Err(NoSession::Ambiguous));
         let long = "x".repeat(257);
-        assert!(matches!(
-            key(&s, &[("x-session-id", &long)]),
-            Err(NoSession::Invalid(_))
-        ));
+        assert!(matches!(key(&s, &[("x-session-id", &long)]), Err(NoSession::Invalid(_))));
     }
 
     #[test]
     fn a_cookie_names_the_session() {
         let s = source(json!({"cookie": "sid"})).unwrap();
-        assert_eq!(
-            key(&s, &[("cookie", "a=1; sid=\"x7\"; b=2")]),
-            Ok("x7".into())
-        );
-        assert_eq!(
-            key(&s, &[("cookie", "a=1"), ("cookie", "sid=x8")]),
-            Ok("x8".into())
-        );
-        assert_eq!(
-            key(&s, &[("cookie", "xsid=1; sid")]),
-            Err(NoSession::Absent)
-        );
-        assert_eq!(
-            key(&s, &[("cookie", "sid=1; sid=2")]),
-            Err(NoSession::Ambiguous)
-        );
+        assert_eq!(key(&s, &[("cookie", "a=1; sid=\"x7\"; b=2")]), Ok("x7".into()));
+        assert_eq!(key(&s, &[("cookie", "a=1"), ("cookie", "sid=x8")]), Ok("x8".into()));
+        assert_eq!(key(&s, &[("cookie", "xsid=1; sid")]), Err(NoSession::Absent));
+        assert_eq!(key(&s, &[("cookie", "sid=1; sid=2")]), Err(NoSession::Ambiguous));
     }
 
     #[test]
     fn a_claim_of_the_bearer_token_names_the_session() {
         let s = source(json!({"jwt_claim": "azp"})).unwrap();
         let with = |v: &str| key(&s, &[("authorization", v)]);
-        assert_eq!(
-            with(&bearer(r#"{"azp":"device-1"}"#)),
-            Ok("device-1".into())
-        );
-        assert_eq!(
-            with(&bearer(r#"{"azp":42}"#).replace("Bearer", "bearer")),
-            Ok("42".into())
-        );
+        assert_eq!(with(&bearer(r#"{"azp":"device-1"}"#)), Ok("device-1".into()));
+        assert_eq!(with(&bearer(r#"{"azp":42}"#).replace("Bearer", "bearer")), Ok("42".into()));
         for bad in [
             bearer(r#"{"sub":"x"}"#),
             bearer(r#"{"azp":["x"]}"#),
@@ -234,14 +207,8 @@ mod tests {
     #[test]
     fn a_group_of_the_path_names_the_session() {
         let s = source(json!({"path": "^/sessions/([^/]+)"})).unwrap();
-        assert_eq!(
-            key(&s, &[(":path", "/sessions/a7/items?x=1")]),
-            Ok("a7".into())
-        );
-        assert_eq!(
-            key(&s, &[(":path", "/other?/sessions/a7")]),
-            Err(NoSession::Absent)
-        );
+        assert_eq!(key(&s, &[(":path", "/sessions/a7/items?x=1")]), Ok("a7".into()));
+        assert_eq!(key(&s, &[(":path", "/other?/sessions/a7")]), Err(NoSession::Absent));
     }
 
     #[test]

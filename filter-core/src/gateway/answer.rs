@@ -32,42 +32,26 @@ pub(super) enum Answer {
 /// Judges the answer of a released write.
 pub(super) fn judge(released: &Released, word: Option<&Word>) -> (Kind, Answer) {
     let Some(word) = word else {
-        return (
-            Kind::MaybeDone,
-            Answer::Withhold("no replica's guard has answered"),
-        );
+        return (Kind::MaybeDone, Answer::Withhold("no replica's guard has answered"));
     };
     if word.number != Some(released.number) {
-        return (
-            Kind::MaybeDone,
-            Answer::Withhold("the answer belongs to another write"),
-        );
+        return (Kind::MaybeDone, Answer::Withhold("the answer belongs to another write"));
     }
     match word.verdict {
         Verdict::Ran | Verdict::Forced => (Kind::Answered, Answer::Pass),
         Verdict::Remembered if released.known => (Kind::Answered, Answer::Replayed),
         Verdict::Remembered => (Kind::Answered, Answer::Pass),
         Verdict::Forgotten if released.known => {
-            let status = [released.status, word.status]
-                .into_iter()
-                .find(|s| valid_status(*s));
+            let status = [released.status, word.status].into_iter().find(|s| http::is_final(*s));
             let unknown = Answer::Withhold("it has run; its result is forgotten");
             (Kind::Answered, status.map_or(unknown, Answer::Status))
         }
         // It ran under this number, but whether it was this write cannot be shown any more.
-        Verdict::Forgotten => (
-            Kind::MaybeDone,
-            Answer::Withhold("it has run; its result is not kept"),
-        ),
-        _ => (
-            Kind::MaybeDone,
-            Answer::Withhold("no replica could run it now"),
-        ),
+        Verdict::Forgotten => {
+            (Kind::MaybeDone, Answer::Withhold("it has run; its result is not kept"))
+        }
+        _ => (Kind::MaybeDone, Answer::Withhold("no replica could run it now")),
     }
-}
-
-fn valid_status(status: u16) -> bool {
-    (200..600).contains(&status)
 }
 
 /// Removes the word from an answer and reads it. Several words are none.
@@ -110,21 +94,14 @@ impl Gateway {
         }
         self.report(cx, released.end(kind, text.unwrap_or_default()));
         if http::first(headers, names::REPLAYED).is_some() {
-            cx.emit(Effect::RemoveResponseHeader(
-                exchange,
-                names::REPLAYED.into(),
-            ));
+            cx.emit(Effect::RemoveResponseHeader(exchange, names::REPLAYED.into()));
         }
         match answer {
             Answer::Pass => Flow::Continue,
             Answer::Replayed => {
                 cx.count(Metric::Remembered);
                 let name = names::REPLAYED.to_string();
-                cx.emit(Effect::SetResponseHeader(
-                    exchange,
-                    name,
-                    b"remembered".to_vec(),
-                ));
+                cx.emit(Effect::SetResponseHeader(exchange, name, b"remembered".to_vec()));
                 Flow::Continue
             }
             Answer::Status(status) => {

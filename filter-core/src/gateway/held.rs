@@ -88,15 +88,12 @@ impl Held {
         message: Vec<u8>,
     ) {
         self.bytes = self.bytes.saturating_add(message.len());
-        let wait = Wait {
-            exchange,
-            deadline_ms,
-            what,
-            message,
-            ever_sent: false,
-            sent_ms: None,
-        };
+        let wait = Wait { exchange, deadline_ms, what, message, ever_sent: false, sent_ms: None };
         self.waits.insert(token, wait);
+    }
+
+    pub(super) fn get(&self, token: u64) -> Option<&Wait> {
+        self.waits.get(&token)
     }
 
     pub(super) fn get_mut(&mut self, token: u64) -> Option<&mut Wait> {
@@ -111,20 +108,12 @@ impl Held {
 
     /// Tokens that have not been asked about on the present stream, in the order of arrival.
     pub(super) fn unsent(&self) -> Vec<u64> {
-        self.waits
-            .iter()
-            .filter(|(_, w)| w.sent_ms.is_none())
-            .map(|(t, _)| *t)
-            .collect()
+        self.waits.iter().filter(|(_, w)| w.sent_ms.is_none()).map(|(t, _)| *t).collect()
     }
 
     /// Tokens whose deadline has passed.
     pub(super) fn expired(&self, cx: &Cx<'_>) -> Vec<u64> {
-        self.waits
-            .iter()
-            .filter(|(_, w)| cx.passed(w.deadline_ms))
-            .map(|(t, _)| *t)
-            .collect()
+        self.waits.iter().filter(|(_, w)| cx.passed(w.deadline_ms)).map(|(t, _)| *t).collect()
     }
 
     /// The stream is gone: everything is to be asked again.

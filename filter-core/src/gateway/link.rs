@@ -23,11 +23,7 @@ pub(super) struct Welcome {
 impl Gateway {
     /// The gRPC service and method of the stream, and its cluster.
     pub fn stream_target(&self) -> (&str, &'static str, &'static str) {
-        (
-            &self.config.log_cluster,
-            "reprise.replaylog.v1.ReplayLog",
-            "Gateway",
-        )
+        (&self.config.log_cluster, "reprise.replaylog.v1.ReplayLog", "Gateway")
     }
 
     /// The host opened the stream.
@@ -123,11 +119,7 @@ impl Gateway {
             return cx.count(Metric::LateReplies);
         };
         let What::Append(append) = wait.what else {
-            return self.reply(
-                cx,
-                wait.exchange,
-                wait.what.unavailable("the log answered oddly"),
-            );
+            return self.reply(cx, wait.exchange, wait.what.unavailable("the log answered oddly"));
         };
         match appended.outcome {
             Some(Outcome::Numbered(numbered)) => {
@@ -163,15 +155,17 @@ impl Gateway {
 
     /// Answers what has waited too long, and gives up a stream that said nothing meanwhile.
     pub(super) fn expire(&mut self, cx: &mut Cx<'_>) {
-        let mut silent = false;
-        for token in self.held.expired(cx) {
-            let Some(wait) = self.held.take(token) else {
-                continue;
-            };
+        let expired = self.held.expired(cx);
+        let silent = |token: &u64| {
+            let sent_ms = self.held.get(*token).and_then(|wait| wait.sent_ms);
+            sent_ms.is_some_and(|sent_ms| self.stream.silent_since(sent_ms))
+        };
+        if expired.iter().any(silent) {
+            self.give_up(cx, "it said nothing while requests waited");
+        }
+        for token in expired {
+            let Some(wait) = self.held.take(token) else { continue };
             cx.count(Metric::HeldTimeouts);
-            silent |= wait
-                .sent_ms
-                .is_some_and(|sent| self.stream.silent_since(sent));
             match wait.what {
                 What::Append(append) if wait.ever_sent => {
                     self.cancel(cx, token, &append);
@@ -183,9 +177,6 @@ impl Gateway {
                     self.reply(cx, wait.exchange, reply);
                 }
             }
-        }
-        if silent {
-            self.give_up(cx, "it said nothing while requests waited");
         }
     }
 
@@ -242,22 +233,13 @@ fn refused_reply(refused: &pb::Refused) -> Reply {
         Reason::Unspecified => (Problem::LogUnavailable, true),
     };
     let reply = Reply::problem(problem, &refused.detail);
-    if retry {
-        reply.retry_after_ms(u64::from(refused.retry_after_ms))
-    } else {
-        reply
-    }
+    if retry { reply.retry_after_ms(u64::from(refused.retry_after_ms)) } else { reply }
 }
 
 /// The name of this Envoy's gateway: made by the first worker, kept for all in shared data.
 fn gateway_id(ports: &dyn Ports, service: &str) -> Option<[u8; 16]> {
     let key = format!("reprise/gateway/{service}/id");
-    let read = || {
-        ports
-            .shared_get(&key)
-            .0
-            .and_then(|v| <[u8; 16]>::try_from(v).ok())
-    };
+    let read = || ports.shared_get(&key).0.and_then(|v| <[u8; 16]>::try_from(v).ok());
     if let Some(id) = read() {
         return Some(id);
     }

@@ -54,10 +54,7 @@ impl Gateway {
             return self.maybe_done(cx, exchange, "the log gave a number without a link");
         };
         cx.count(Metric::Appended);
-        let number = Number {
-            epoch: numbered.epoch,
-            seq: numbered.seq,
-        };
+        let number = Number { epoch: numbered.epoch, seq: numbered.seq };
         let route = match numbered.route() {
             Route::Secondary => Route::Secondary,
             Route::Primary | Route::Unspecified => Route::Primary,
@@ -90,18 +87,10 @@ impl Gateway {
         self.steer(cx, exchange, &stamp, way);
         let names = &self.config.names;
         let time = time_ms.to_string().into_bytes();
-        cx.emit(Effect::SetRequestHeader(
-            exchange,
-            names.id.clone(),
-            append.id.as_str().into(),
-        ));
+        cx.emit(Effect::SetRequestHeader(exchange, names.id.clone(), append.id.as_str().into()));
         cx.emit(Effect::SetRequestHeader(exchange, names.time.clone(), time));
         if let Some(cluster) = self.mirror(way, numbered.known) {
-            cx.emit(Effect::SetRequestHeader(
-                exchange,
-                names::MIRROR.into(),
-                cluster,
-            ));
+            cx.emit(Effect::SetRequestHeader(exchange, names::MIRROR.into(), cluster));
         }
         cx.emit(Effect::Resume(exchange));
         if self.is_sole() {
@@ -112,16 +101,8 @@ impl Gateway {
         let status = u16::try_from(numbered.status).unwrap_or(0);
         let session = append.session;
         let known = numbered.known;
-        let released = Released {
-            session,
-            number,
-            token,
-            route,
-            known,
-            status,
-        };
-        self.exchanges
-            .insert(exchange, Phase::Released(Box::new(released)));
+        let released = Released { session, number, token, route, known, status };
+        self.exchanges.insert(exchange, Phase::Released(Box::new(released)));
     }
 
     /// The cluster that Envoy mirrors this write to, if it does.

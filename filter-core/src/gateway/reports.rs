@@ -52,13 +52,7 @@ impl Reports {
     pub(super) fn next_cancel(&mut self) -> Option<Vec<u8>> {
         let cancel = self.cancels.pop_front()?;
         let kind = Some(Kind::Cancel(cancel));
-        Some(
-            pb::GatewayRequest {
-                kind,
-                ends: Vec::new(),
-            }
-            .encode_to_vec(),
-        )
+        Some(pb::GatewayRequest { kind, ends: Vec::new() }.encode_to_vec())
     }
 }
 

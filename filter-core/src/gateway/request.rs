@@ -39,11 +39,7 @@ impl Gateway {
     ) -> Flow {
         match self.classify(cx, exchange, headers) {
             Ok(Request::Bypass { write }) => {
-                let route = if write {
-                    route::PRIMARY_ONLY
-                } else {
-                    route::PRIMARY
-                };
+                let route = if write { route::PRIMARY_ONLY } else { route::PRIMARY };
                 self.steer(cx, exchange, &Stamp::Bypass, route);
                 self.exchanges.insert(exchange, Phase::Passing);
                 Flow::Continue
@@ -90,8 +86,7 @@ impl Gateway {
                 if end || dropped > self.overread() {
                     self.reply(cx, exchange, reply);
                 } else {
-                    self.exchanges
-                        .insert(exchange, Phase::Answering(reply, dropped));
+                    self.exchanges.insert(exchange, Phase::Answering(reply, dropped));
                 }
                 Flow::Pause
             }
@@ -134,17 +129,10 @@ impl Gateway {
         let removed = self.remove_ours(cx, exchange, &mut headers);
         if removed > 0 && self.config.strict {
             let detail = "clients may not send headers of the gateway";
-            return Err(Refusal::later(Reply::problem(
-                Problem::ReservedHeader,
-                detail,
-            )));
+            return Err(Refusal::later(Reply::problem(Problem::ReservedHeader, detail)));
         }
-        let method = http::text(&headers, ":method")
-            .unwrap_or_default()
-            .to_string();
-        let path = http::text(&headers, ":path")
-            .unwrap_or_default()
-            .to_string();
+        let method = http::text(&headers, ":method").unwrap_or_default().to_string();
+        let path = http::text(&headers, ":path").unwrap_or_default().to_string();
         let write = names::is_write(&method);
         let class = self.config.routes.class(&method, &path);
         if class == Class::NotReplicated {
@@ -159,10 +147,7 @@ impl Gateway {
             && length > self.config.body_bytes as u64
         {
             let at_once = length > self.overread() as u64;
-            return Err(Refusal {
-                reply: self.too_large(),
-                at_once,
-            });
+            return Err(Refusal { reply: self.too_large(), at_once });
         }
         let id = self.id(cx, &headers)?;
         http::strip(&mut headers, &[":authority", ":scheme"], |_| false);
@@ -247,8 +232,7 @@ impl Gateway {
         if end || refusal.at_once {
             self.reply(cx, exchange, refusal.reply);
         } else {
-            self.exchanges
-                .insert(exchange, Phase::Answering(refusal.reply, 0));
+            self.exchanges.insert(exchange, Phase::Answering(refusal.reply, 0));
         }
         Flow::Pause
     }
@@ -273,22 +257,13 @@ impl Gateway {
             };
         }
         cx.count(Metric::ReadsLocated);
-        self.hold(
-            cx,
-            exchange,
-            What::Locate { session, upgrade },
-            0,
-            |what, token| {
-                let What::Locate { session, .. } = what else {
-                    return None;
-                };
-                let locate = pb::Locate {
-                    token,
-                    session: session.as_str().to_string(),
-                };
-                Some(Kind::Locate(locate))
-            },
-        );
+        self.hold(cx, exchange, What::Locate { session, upgrade }, 0, |what, token| {
+            let What::Locate { session, .. } = what else {
+                return None;
+            };
+            let locate = pb::Locate { token, session: session.as_str().to_string() };
+            Some(Kind::Locate(locate))
+        });
         Flow::Pause
     }
 
@@ -311,43 +286,20 @@ impl Gateway {
             (false, pb::Route::Secondary) => route::SECONDARY,
             (false, _) => route::PRIMARY,
         };
-        self.steer(
-            cx,
-            exchange,
-            &Stamp::Read {
-                session,
-                last: place.last,
-            },
-            route,
-        );
+        self.steer(cx, exchange, &Stamp::Read { session, last: place.last }, route);
         self.exchanges.insert(exchange, Phase::Reading);
         Ok(())
     }
 
     fn submit(&mut self, cx: &mut Cx<'_>, exchange: Exchange, draft: Draft, body: Vec<u8>) {
-        let Draft {
-            session,
-            id,
-            method,
-            path,
-            headers,
-            received_ms,
-            refuse_when_cut,
-        } = draft;
+        let Draft { session, id, method, path, headers, received_ms, refuse_when_cut } = draft;
         let size = body.len();
-        let what = What::Append(AppendInfo {
-            session,
-            id,
-            received_ms,
-            refuse_when_cut,
-        });
+        let what = What::Append(AppendInfo { session, id, received_ms, refuse_when_cut });
         self.hold(cx, exchange, what, size, |what, token| {
             let What::Append(append) = what else {
                 return None;
             };
-            let headers = headers
-                .into_iter()
-                .map(|(name, value)| pb::Header { name, value });
+            let headers = headers.into_iter().map(|(name, value)| pb::Header { name, value });
             Some(Kind::Append(pb::Append {
                 token,
                 session: append.session.as_str().to_string(),
@@ -377,13 +329,9 @@ impl Gateway {
             let reply = what.unavailable("too many requests are held");
             return self.reply(cx, exchange, reply);
         };
-        let message = pb::GatewayRequest {
-            kind: kind(&what, token),
-            ends: Vec::new(),
-        };
+        let message = pb::GatewayRequest { kind: kind(&what, token), ends: Vec::new() };
         let deadline_ms = cx.after(self.config.timeout_ms);
-        self.held
-            .insert(token, exchange, deadline_ms, what, message.encode_to_vec());
+        self.held.insert(token, exchange, deadline_ms, what, message.encode_to_vec());
         self.exchanges.insert(exchange, Phase::Waiting(token));
         self.ask(cx, token);
     }
@@ -392,16 +340,8 @@ impl Gateway {
     pub(super) fn steer(&self, cx: &mut Cx<'_>, exchange: Exchange, stamp: &Stamp, route: &str) {
         let names = &self.config.names;
         let stamp = stamp.to_string().into_bytes();
-        cx.emit(Effect::SetRequestHeader(
-            exchange,
-            names.stamp.clone(),
-            stamp,
-        ));
-        cx.emit(Effect::SetRequestHeader(
-            exchange,
-            names.route.clone(),
-            route.into(),
-        ));
+        cx.emit(Effect::SetRequestHeader(exchange, names.stamp.clone(), stamp));
+        cx.emit(Effect::SetRequestHeader(exchange, names.route.clone(), route.into()));
     }
 }
 
@@ -421,9 +361,6 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn later(reply: Reply) -> Refusal {
-        Refusal {
-            reply,
-            at_once: false,
-        }
+        Refusal { reply, at_once: false }
     }
 }

@@ -31,45 +31,23 @@ const EXACT: u8 = 2;
 pub(super) struct Slots(Table);
 
 fn place(slot: &Slot) -> Place {
-    let route = if slot.mark & SECONDARY == 0 {
-        Route::Primary
-    } else {
-        Route::Secondary
-    };
-    Place {
-        last: slot.last,
-        route,
-        exact: slot.mark & EXACT != 0,
-    }
+    let route = if slot.mark & SECONDARY == 0 { Route::Primary } else { Route::Secondary };
+    Place { last: slot.last, route, exact: slot.mark & EXACT != 0 }
 }
 
 fn slot(place: Place) -> Slot {
-    let route = if place.route == Route::Secondary {
-        SECONDARY
-    } else {
-        0
-    };
-    Slot {
-        last: place.last,
-        mark: route | if place.exact { EXACT } else { 0 },
-    }
+    let route = if place.route == Route::Secondary { SECONDARY } else { 0 };
+    Slot { last: place.last, mark: route | if place.exact { EXACT } else { 0 } }
 }
 
 impl Slots {
     pub(super) fn new(config: &GatewayConfig) -> Slots {
-        Slots(Table::new(
-            format!("reprise/gateway/{}/t", config.service),
-            config.sessions,
-        ))
+        Slots(Table::new(format!("reprise/gateway/{}/t", config.service), config.sessions))
     }
 
     /// Where a session stands, if that is known for sure.
     pub(super) fn get(&self, cx: &Cx<'_>, session: &SessionKey) -> Option<Place> {
-        self.0
-            .get(cx.ports, session)
-            .as_ref()
-            .map(place)
-            .filter(|p| p.exact)
+        self.0.get(cx.ports, session).as_ref().map(place).filter(|p| p.exact)
     }
 
     fn update(
@@ -78,10 +56,7 @@ impl Slots {
         session: &SessionKey,
         change: impl Fn(Option<Place>) -> Option<Place>,
     ) {
-        if self
-            .0
-            .update(cx.ports, session, |old| change(old.map(place)).map(slot))
-        {
+        if self.0.update(cx.ports, session, |old| change(old.map(place)).map(slot)) {
             cx.count(Metric::TableEvictions);
         }
     }
@@ -90,23 +65,11 @@ impl Slots {
     /// secondary to what should have gone to the primary is evidence against the primary.
     pub(super) fn answered(&self, cx: &mut Cx<'_>, released: &Released, by: Replica) {
         let failed_over = by == Replica::Secondary && released.route == Route::Primary;
-        let new = Place {
-            last: released.number,
-            route: released.route,
-            exact: false,
-        };
+        let new = Place { last: released.number, route: released.route, exact: false };
         self.update(cx, &released.session, |old| {
             let old = old.unwrap_or(new);
-            let route = if failed_over {
-                Route::Secondary
-            } else {
-                old.route
-            };
-            Some(Place {
-                last: old.last.max(released.number),
-                route,
-                exact: old.exact,
-            })
+            let route = if failed_over { Route::Secondary } else { old.route };
+            Some(Place { last: old.last.max(released.number), route, exact: old.exact })
         });
     }
 
@@ -119,14 +82,8 @@ impl Slots {
         route: Route,
         first: Option<Number>,
     ) {
-        let new = first.map(|last| Place {
-            last,
-            route,
-            exact: true,
-        });
-        self.update(cx, session, |old| {
-            old.map(|old| Place { route, ..old }).or(new)
-        });
+        let new = first.map(|last| Place { last, route, exact: true });
+        self.update(cx, session, |old| old.map(|old| Place { route, ..old }).or(new));
     }
 
     /// The log pinned the session or handed it back.
@@ -146,31 +103,26 @@ impl Slots {
         located: &pb::Located,
         sole: bool,
     ) -> Place {
-        let last = located.last.as_ref().map_or(Number::default(), |p| Number {
-            epoch: p.epoch,
-            seq: p.seq,
-        });
-        let place = Place {
-            last,
-            route: known(located.route()),
-            exact: true,
-        };
+        let last = located
+            .last
+            .as_ref()
+            .map_or(Number::default(), |p| Number { epoch: p.epoch, seq: p.seq });
+        let last = self.last(cx, session).map_or(last, |known| known.max(last));
+        let place = Place { last, route: known(located.route()), exact: true };
         if sole {
             self.update(cx, session, |old| {
-                Some(Place {
-                    last: old.map_or(last, |old| old.last.max(last)),
-                    ..place
-                })
+                Some(Place { last: old.map_or(last, |old| old.last.max(last)), ..place })
             });
         }
         place
     }
+
+    /// The last acknowledged number that is known, be it exact or not.
+    fn last(&self, cx: &Cx<'_>, session: &SessionKey) -> Option<Number> {
+        self.0.get(cx.ports, session).map(|slot| slot.last)
+    }
 }
 
 fn known(route: Route) -> Route {
-    if route == Route::Secondary {
-        Route::Secondary
-    } else {
-        Route::Primary
-    }
+    if route == Route::Secondary { Route::Secondary } else { Route::Primary }
 }

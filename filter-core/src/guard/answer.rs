@@ -10,10 +10,7 @@ use protocol::{Digest, Position, Verdict, Word, pb};
 impl Guard {
     /// A word that says nothing but the verdict.
     pub(super) fn word(&self, verdict: Verdict) -> Word {
-        Word {
-            journal: self.journal,
-            ..Word::new(self.config.replica, verdict)
-        }
+        Word { journal: self.journal, ..Word::new(self.config.replica, verdict) }
     }
 
     fn with_word(&self, reply: Reply, word: &Word) -> Reply {
@@ -48,27 +45,16 @@ impl Guard {
             Verdict::InDoubt | Verdict::Running => Problem::MaybeDone,
             _ => Problem::NotRun,
         };
-        let word = Word {
-            number: Some(stamp.number),
-            at,
-            ..self.word(verdict)
-        };
+        let word = Word { number: Some(stamp.number), at, ..self.word(verdict) };
         let reply = Reply::problem(problem, detail);
         let retry = problem.status() == 503;
-        let reply = if retry {
-            reply.retry_after_ms(0)
-        } else {
-            reply
-        };
+        let reply = if retry { reply.retry_after_ms(0) } else { reply };
         self.with_word(reply, &word)
     }
 
     pub(super) fn too_large(&self, stamp: &WriteStamp) -> Reply {
         let detail = format!("the guard's limit is {} bytes", self.config.body_bytes);
-        let word = Word {
-            number: Some(stamp.number),
-            ..self.word(Verdict::NotRun)
-        };
+        let word = Word { number: Some(stamp.number), ..self.word(Verdict::NotRun) };
         self.with_word(Reply::problem(Problem::BodyTooLarge, &detail), &word)
     }
 
@@ -82,28 +68,12 @@ impl Guard {
         response: pb::Response,
     ) -> Reply {
         let status = u16::try_from(response.status).unwrap_or(0);
-        let word = Word {
-            number: Some(stamp.number),
-            status,
-            digest,
-            at,
-            ..self.word(verdict)
-        };
-        let mut headers: Vec<http::Header> = response
-            .headers
-            .into_iter()
-            .map(|h| (h.name, h.value))
-            .collect();
+        let word = Word { number: Some(stamp.number), status, digest, at, ..self.word(verdict) };
+        let mut headers: Vec<http::Header> =
+            response.headers.into_iter().map(|h| (h.name, h.value)).collect();
         let names = &self.config.names;
         http::strip(&mut headers, &[], |n| names.is_ours(n));
-        self.with_word(
-            Reply {
-                status,
-                headers,
-                body: response.body,
-            },
-            &word,
-        )
+        self.with_word(Reply { status, headers, body: response.body }, &word)
     }
 
     /// The answer to a write that ran before, with a response that nobody remembers. It must not
@@ -117,13 +87,7 @@ impl Guard {
     ) -> Reply {
         let status = u16::try_from(status).unwrap_or(0);
         let number = Some(stamp.number);
-        let word = Word {
-            number,
-            status,
-            digest,
-            at,
-            ..self.word(Verdict::Forgotten)
-        };
+        let word = Word { number, status, digest, at, ..self.word(Verdict::Forgotten) };
         self.with_word(Reply::empty(200), &word)
     }
 }

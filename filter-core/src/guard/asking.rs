@@ -5,7 +5,7 @@ use super::run::{Run, Stage};
 use super::{Guard, Phase};
 use crate::bounds;
 use crate::effects::{Dispatch, Effect, Exchange, Level};
-use crate::http::Header;
+use crate::http::{Header, is_final};
 use crate::metrics::Metric;
 use crate::ports::Cx;
 use protocol::pb::begun;
@@ -16,17 +16,8 @@ use protocol::{Digest, Position, Verdict, pb};
 impl Guard {
     /// A numbered write is complete: ask whether it may run.
     pub(super) fn ask(&mut self, cx: &mut Cx<'_>, exchange: Exchange, draft: Draft, body: Vec<u8>) {
-        let Draft {
-            stamp,
-            method,
-            path,
-            headers,
-        } = draft;
-        let token = if self.runs.has_room(body.len()) {
-            self.token(cx)
-        } else {
-            None
-        };
+        let Draft { stamp, method, path, headers } = draft;
+        let token = if self.runs.has_room(body.len()) { self.token(cx) } else { None };
         let Some(token) = token else {
             let detail = "too many requests are held";
             let reply = self.turned_back(Verdict::NotRun, &stamp, None, detail);
@@ -38,21 +29,8 @@ impl Guard {
         }
         let begin = self.begin(token, &stamp, method, path);
         let deadline_ms = cx.after(self.config.gap_wait_ms);
-        let stage = Stage::Asking {
-            begin,
-            headers,
-            body,
-            sent_ms: None,
-        };
-        self.runs.insert(
-            token,
-            Run {
-                exchange: Some(exchange),
-                stamp,
-                deadline_ms,
-                stage,
-            },
-        );
+        let stage = Stage::Asking { begin, headers, body, sent_ms: None };
+        self.runs.insert(token, Run { exchange: Some(exchange), stamp, deadline_ms, stage });
         self.exchanges.insert(exchange, Phase::Writing(token));
         self.send_begin(cx, token);
     }
@@ -81,11 +59,7 @@ impl Guard {
             log: stamp.log.to_wire(),
             in_doubt: self.config.in_doubt.into(),
             run_timeout_ms: ms(self.config.run_timeout_ms),
-            wait_ms: if stamp.delivery {
-                0
-            } else {
-                ms(self.config.gap_wait_ms)
-            },
+            wait_ms: if stamp.delivery { 0 } else { ms(self.config.gap_wait_ms) },
             path,
         })
     }
@@ -123,10 +97,7 @@ impl Guard {
         };
         match (run.stage, run.exchange) {
             (Stage::Asking { headers, body, .. }, Some(exchange)) => {
-                let run = Run {
-                    stage: Stage::Left,
-                    ..run
-                };
+                let run = Run { stage: Stage::Left, ..run };
                 if granted && !run.stamp.noop {
                     self.dispatch(cx, begun, run, headers, body);
                 } else if granted {
@@ -139,10 +110,7 @@ impl Guard {
             (Stage::Asking { .. } | Stage::Left, _) => {
                 cx.count(Metric::LateReplies);
                 if granted {
-                    let run = Run {
-                        stage: Stage::Left,
-                        ..run
-                    };
+                    let run = Run { stage: Stage::Left, ..run };
                     self.unused(cx, begun.token, run);
                 }
             }
@@ -164,27 +132,15 @@ impl Guard {
         let names = &self.config.names;
         headers.push((names.id.clone(), run.stamp.id.as_str().into()));
         headers.push((names.time.clone(), run.stamp.time_ms.to_string().into()));
-        let wait = self
-            .config
-            .run_timeout_ms
-            .saturating_add(bounds::ANSWER_MARGIN_MS);
+        let wait = self.config.run_timeout_ms.saturating_add(bounds::ANSWER_MARGIN_MS);
         let deadline_ms = cx.after(wait);
-        let stage = Stage::Dispatched {
-            forced: begun.forced,
-        };
+        let stage = Stage::Dispatched { forced: begun.forced };
         if begun.forced {
             let (session, number) = (&run.stamp.session, run.stamp.number);
             let text = format!("session {session} opens a forced epoch at {number}");
             cx.log(Level::Warn, text);
         }
-        self.runs.insert(
-            begun.token,
-            Run {
-                deadline_ms,
-                stage,
-                ..run
-            },
-        );
+        self.runs.insert(begun.token, Run { deadline_ms, stage, ..run });
         cx.emit(Effect::Dispatch(Box::new(Dispatch {
             token: begun.token,
             cluster: self.config.service_cluster.clone(),
@@ -210,7 +166,7 @@ impl Guard {
             begun::Verdict::Ran => {
                 cx.count(Metric::GuardDuplicates);
                 return match begun.response {
-                    Some(response) if (200..600).contains(&response.status) => {
+                    Some(response) if u16::try_from(response.status).is_ok_and(is_final) => {
                         self.ran(Verdict::Remembered, stamp, at, digest, response)
                     }
                     _ => self.forgotten(stamp, at, begun.status, digest),
@@ -220,26 +176,20 @@ impl Guard {
                 let detail = "the write is running here";
                 (Verdict::Running, Some(Metric::GuardDuplicates), detail)
             }
-            begun::Verdict::Gap => (
-                Verdict::Gap,
-                Some(Metric::GuardGap),
-                "what precedes the write has not run here",
-            ),
+            begun::Verdict::Gap => {
+                (Verdict::Gap, Some(Metric::GuardGap), "what precedes the write has not run here")
+            }
             begun::Verdict::InDoubt => {
                 let detail = "the write, or what precedes it, may have run here";
                 (Verdict::InDoubt, Some(Metric::GuardInDoubt), detail)
             }
             begun::Verdict::Conflict => (Verdict::Conflict, None, "another write has this number"),
-            begun::Verdict::StaleEpoch => (
-                Verdict::StaleEpoch,
-                None,
-                "a later epoch of the session is known here",
-            ),
-            begun::Verdict::Run | begun::Verdict::NotRun | begun::Verdict::Unspecified => (
-                Verdict::NotRun,
-                None,
-                "the journal cannot take the write now",
-            ),
+            begun::Verdict::StaleEpoch => {
+                (Verdict::StaleEpoch, None, "a later epoch of the session is known here")
+            }
+            begun::Verdict::Run | begun::Verdict::NotRun | begun::Verdict::Unspecified => {
+                (Verdict::NotRun, None, "the journal cannot take the write now")
+            }
         };
         if let Some(metric) = metric {
             cx.count(metric);
@@ -261,14 +211,7 @@ impl Guard {
                 self.runs.insert(token, run);
                 self.send(cx, Kind::Leave(pb::Leave { token }));
             }
-            stage => self.runs.insert(
-                token,
-                Run {
-                    stage,
-                    exchange: None,
-                    ..run
-                },
-            ),
+            stage => self.runs.insert(token, Run { stage, exchange: None, ..run }),
         }
     }
 
@@ -285,21 +228,15 @@ impl Guard {
             };
             let stamp = run.stamp.clone();
             let (verdict, sent_ms, detail) = match &run.stage {
-                Stage::Asking { sent_ms, .. } => (
-                    Verdict::NotRun,
-                    *sent_ms,
-                    "the journal did not answer in time",
-                ),
-                Stage::Finished { sent_ms, .. } => (
-                    Verdict::InDoubt,
-                    *sent_ms,
-                    "the journal did not note the outcome in time",
-                ),
-                Stage::Left | Stage::Dispatched { .. } => (
-                    Verdict::InDoubt,
-                    None,
-                    "the service has not answered in time",
-                ),
+                Stage::Asking { sent_ms, .. } => {
+                    (Verdict::NotRun, *sent_ms, "the journal did not answer in time")
+                }
+                Stage::Finished { sent_ms, .. } => {
+                    (Verdict::InDoubt, *sent_ms, "the journal did not note the outcome in time")
+                }
+                Stage::Left | Stage::Dispatched { .. } => {
+                    (Verdict::InDoubt, None, "the service has not answered in time")
+                }
             };
             cx.count(Metric::HeldTimeouts);
             silent |= sent_ms.is_some_and(|sent| self.stream.silent_since(sent));

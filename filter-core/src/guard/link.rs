@@ -12,11 +12,7 @@ use protocol::{Incarnation, VERSION, Verdict};
 impl Guard {
     /// The gRPC service and method of the stream, and its cluster.
     pub fn stream_target(&self) -> (&str, &'static str, &'static str) {
-        (
-            &self.config.journal_cluster,
-            "reprise.replaylog.v1.Journal",
-            "Guard",
-        )
+        (&self.config.journal_cluster, "reprise.replaylog.v1.Journal", "Guard")
     }
 
     /// The host opened the stream.
@@ -33,9 +29,7 @@ impl Guard {
             owner: owner.to_vec(),
             running: self.runs.running(),
         };
-        let message = pb::GuardRequest {
-            kind: Some(guard_request::Kind::Hello(hello)),
-        };
+        let message = pb::GuardRequest { kind: Some(guard_request::Kind::Hello(hello)) };
         cx.emit(Effect::Send(id, message.encode_to_vec()));
     }
 
@@ -96,16 +90,10 @@ impl Guard {
         }
         self.stream.welcomed(cx);
         self.journal = Incarnation::from_wire(&welcome.journal);
-        for token in self
-            .runs
-            .tokens(|run| matches!(run.stage, Stage::Finished { .. }))
-        {
+        for token in self.runs.tokens(|run| matches!(run.stage, Stage::Finished { .. })) {
             self.send_outcome(cx, token);
         }
-        for token in self
-            .runs
-            .tokens(|run| matches!(run.stage, Stage::Asking { .. }))
-        {
+        for token in self.runs.tokens(|run| matches!(run.stage, Stage::Asking { .. })) {
             self.send_begin(cx, token);
         }
         let reads: Vec<u64> = self.reads.keys().copied().collect();
@@ -132,22 +120,15 @@ impl Guard {
                 self.reply(cx, exchange, reply);
             }
         }
-        for token in self
-            .runs
-            .tokens(|run| matches!(run.stage, Stage::Finished { .. }))
-        {
+        for token in self.runs.tokens(|run| matches!(run.stage, Stage::Finished { .. })) {
             if let Some(run) = self.runs.get_mut(token)
                 && let Stage::Finished { sent_ms, .. } = &mut run.stage
             {
                 *sent_ms = None;
             }
         }
-        let asked: Vec<u64> = self
-            .reads
-            .iter()
-            .filter(|(_, w)| w.sent_ms.is_some())
-            .map(|(t, _)| *t)
-            .collect();
+        let asked: Vec<u64> =
+            self.reads.iter().filter(|(_, w)| w.sent_ms.is_some()).map(|(t, _)| *t).collect();
         for token in asked {
             if let Some(wait) = self.reads.remove(&token) {
                 let reply = self.stale_read("the journal was lost");

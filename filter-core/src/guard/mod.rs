@@ -104,11 +104,7 @@ impl Guard {
         }
         if read {
             let word = self.word(protocol::Verdict::Read).to_string().into_bytes();
-            cx.emit(Effect::SetResponseHeader(
-                exchange,
-                self.config.names.word.clone(),
-                word,
-            ));
+            cx.emit(Effect::SetResponseHeader(exchange, self.config.names.word.clone(), word));
         }
         Flow::Continue
     }
@@ -159,10 +155,7 @@ impl Guard {
     /// Names of ours among headers, each once.
     fn ours(&self, headers: &[Header]) -> BTreeSet<String> {
         let names = headers.iter().map(|(name, _)| name);
-        names
-            .filter(|name| self.config.names.is_ours(name))
-            .cloned()
-            .collect()
+        names.filter(|name| self.config.names.is_ours(name)).cloned().collect()
     }
 
     /// A token for a question; `None` if the host has no randomness to begin with.
@@ -176,8 +169,6 @@ impl Guard {
     }
 
     fn method(headers: &[Header]) -> String {
-        http::text(headers, ":method")
-            .unwrap_or_default()
-            .to_string()
+        http::text(headers, ":method").unwrap_or_default().to_string()
     }
 }

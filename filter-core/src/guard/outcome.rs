@@ -1,7 +1,26 @@
 //! What became of a dispatched write.
 //!
-//! What Envoy 1.40 hands to `on_http_call_response` is told apart by [`classify`]; the facts were
-//! measured, see there.
+//! Measured on Envoy 1.40.0, HTTP/1.1 to the service, what `dispatch_http_call` and
+//! `on_http_call_response` show (`tests` below replays these forms):
+//!
+//! | what happened | what the filter sees |
+//! |---|---|
+//! | no endpoint, none healthy, circuit breaker | dispatch fails, `InternalFailure` |
+//! | unknown cluster | dispatch fails, `BadArgument` |
+//! | connection refused | 503, text, `... reset reason: remote connection failure` |
+//! | connect timeout | 503, text, `... reset reason: connection timeout` |
+//! | RST or close before response headers | 503, text, `... reset reason: connection termination` |
+//! | no HTTP, or half of a response head | 502, text, `... reset reason: protocol error` |
+//! | run timeout | 504, text, `upstream request timeout` |
+//! | closed inside the response body | no headers at all |
+//! | response body over 32 MiB | no headers at all |
+//! | any answer of the service, 503 included | its own, with `x-envoy-upstream-service-time` |
+//!
+//! Envoy's own replies have three fields (`:status`, `content-length`, `content-type`) and no
+//! `x-envoy-upstream-service-time`. The rules do not lean on that difference, so a service gains
+//! nothing by faking: a 503 of its own means "not run" whatever its body, unless the body is
+//! Envoy's text of a broken connection. Then it is in doubt, also when it comes from a proxy
+//! farther in, where it means the same.
 
 use super::Guard;
 use super::run::{Answer, Run, Stage};
@@ -31,20 +50,14 @@ pub(super) fn classify(headers: &[Header], body: &[u8], delivery: bool) -> outco
     match status {
         Some(503) if body.starts_with(LOCAL_REPLY) => {
             let text = String::from_utf8_lossy(body);
-            let reason = text
-                .split_once("reset reason: ")
-                .map_or("", |(_, reason)| reason);
+            let reason = text.split_once("reset reason: ").map_or("", |(_, reason)| reason);
             let never_sent = NEVER_SENT.iter().any(|r| reason.starts_with(r));
-            if never_sent {
-                outcome::Kind::NotRun
-            } else {
-                outcome::Kind::InDoubt
-            }
+            if never_sent { outcome::Kind::NotRun } else { outcome::Kind::InDoubt }
         }
         Some(429 | 503) => outcome::Kind::NotRun,
         Some(401 | 403 | 407) if delivery => outcome::Kind::NotRun,
         Some(502 | 504) => outcome::Kind::InDoubt,
-        Some(200..600) => outcome::Kind::Ran,
+        Some(status) if http::is_final(status) => outcome::Kind::Ran,
         _ => outcome::Kind::InDoubt,
     }
 }
@@ -56,14 +69,7 @@ impl Guard {
             return;
         }
         if let Some(run) = self.runs.take(token) {
-            self.finish(
-                cx,
-                token,
-                run,
-                outcome::Kind::NotRun,
-                0,
-                "the service cannot be reached",
-            );
+            self.finish(cx, token, run, outcome::Kind::NotRun, 0, "the service cannot be reached");
         }
     }
 
@@ -76,9 +82,7 @@ impl Guard {
             return self.runs.insert(token, run);
         };
         let kind = classify(&headers, &body, run.stamp.delivery);
-        let status = http::text(&headers, ":status")
-            .and_then(|s| s.parse().ok())
-            .unwrap_or(0);
+        let status = http::text(&headers, ":status").and_then(|s| s.parse().ok()).unwrap_or(0);
         run.stage = Stage::Left;
         match kind {
             outcome::Kind::Ran => self.finish_ran(cx, token, run, forced, status, headers, body),
@@ -95,14 +99,7 @@ impl Guard {
 
     /// A grant that was never used.
     pub(super) fn unused(&mut self, cx: &mut Cx<'_>, token: u64, run: Run) {
-        self.finish(
-            cx,
-            token,
-            run,
-            outcome::Kind::NotRun,
-            0,
-            "the write was not sent",
-        );
+        self.finish(cx, token, run, outcome::Kind::NotRun, 0, "the write was not sent");
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one response")]
@@ -119,14 +116,8 @@ impl Guard {
         cx.count(Metric::GuardRan);
         let names = &self.config.names;
         http::strip(&mut headers, &[], |n| names.is_ours(n));
-        let headers = headers
-            .into_iter()
-            .map(|(name, value)| pb::Header { name, value });
-        let response = pb::Response {
-            status,
-            headers: headers.collect(),
-            body,
-        };
+        let headers = headers.into_iter().map(|(name, value)| pb::Header { name, value });
+        let response = pb::Response { status, headers: headers.collect(), body };
         let mut outcome = outcome_of(token, &run, outcome::Kind::Ran, status);
         outcome.digest = Digest::of(&response.body).0.to_vec();
         if response.body.len() <= self.config.response_bytes {
@@ -164,22 +155,9 @@ impl Guard {
         outcome: pb::Outcome,
         answer: Answer,
     ) {
-        let deadline_ms = run
-            .deadline_ms
-            .max(cx.after(crate::bounds::ANSWER_MARGIN_MS));
-        let stage = Stage::Finished {
-            outcome: Box::new(outcome),
-            answer,
-            sent_ms: None,
-        };
-        self.runs.insert(
-            token,
-            Run {
-                deadline_ms,
-                stage,
-                ..run
-            },
-        );
+        let deadline_ms = run.deadline_ms.max(cx.after(crate::bounds::ANSWER_MARGIN_MS));
+        let stage = Stage::Finished { outcome: Box::new(outcome), answer, sent_ms: None };
+        self.runs.insert(token, Run { deadline_ms, stage, ..run });
         self.send_outcome(cx, token);
     }
 
@@ -191,10 +169,7 @@ impl Guard {
         let Some(run) = self.runs.get_mut(token) else {
             return;
         };
-        let Stage::Finished {
-            outcome, sent_ms, ..
-        } = &mut run.stage
-        else {
+        let Stage::Finished { outcome, sent_ms, .. } = &mut run.stage else {
             return;
         };
         *sent_ms = Some(cx.now.mono_ms);
@@ -207,27 +182,19 @@ impl Guard {
         let Some(run) = self.runs.take(noted.token) else {
             return cx.count(Metric::LateReplies);
         };
-        let Stage::Finished {
-            outcome, answer, ..
-        } = run.stage
-        else {
+        let Stage::Finished { outcome, answer, .. } = run.stage else {
             cx.count(Metric::LateReplies);
             return self.runs.insert(noted.token, run);
         };
         let at = noted.at.as_ref().and_then(Position::from_wire);
         if outcome.kind() == outcome::Kind::Ran {
             let number: Number = at.map_or(run.stamp.number, |at| at.number);
-            self.seen
-                .ran(cx, &run.stamp.session, number.max(run.stamp.number));
+            self.seen.ran(cx, &run.stamp.session, number.max(run.stamp.number));
         }
         let Some(exchange) = run.exchange else { return };
         let reply = match answer {
             Answer::Ran { forced, response } => {
-                let verdict = if forced {
-                    Verdict::Forced
-                } else {
-                    Verdict::Ran
-                };
+                let verdict = if forced { Verdict::Forced } else { Verdict::Ran };
                 let digest = Digest::from_wire(&outcome.digest);
                 self.ran(verdict, &run.stamp, at, digest, response)
             }

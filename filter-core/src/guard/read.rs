@@ -37,27 +37,14 @@ impl Guard {
             return Flow::Continue;
         }
         self.stream.want();
-        let token = if self.reads.len() < limits::HELD_REQUESTS {
-            self.token(cx)
-        } else {
-            None
-        };
+        let token = if self.reads.len() < limits::HELD_REQUESTS { self.token(cx) } else { None };
         let Some(token) = token else {
             let reply = self.stale_read("too many requests are held");
             self.reply(cx, exchange, reply);
             return Flow::Pause;
         };
         let deadline_ms = cx.after(self.config.gap_wait_ms);
-        self.reads.insert(
-            token,
-            Wait {
-                exchange,
-                session,
-                deadline_ms,
-                last,
-                sent_ms: None,
-            },
-        );
+        self.reads.insert(token, Wait { exchange, session, deadline_ms, last, sent_ms: None });
         self.exchanges.insert(exchange, Phase::Awaiting(token));
         self.send_read(cx, token);
         Flow::Pause
@@ -91,10 +78,7 @@ impl Guard {
             return cx.count(Metric::LateReplies);
         };
         if let Some(at) = &awaited.at {
-            let at = Number {
-                epoch: at.epoch,
-                seq: at.seq,
-            };
+            let at = Number { epoch: at.epoch, seq: at.seq };
             self.seen.ran(cx, &wait.session, at);
         }
         if awaited.ran {

@@ -87,8 +87,7 @@ impl Guard {
                 if end || dropped > most {
                     self.reply(cx, exchange, reply);
                 } else {
-                    self.exchanges
-                        .insert(exchange, Phase::Answering(reply, dropped));
+                    self.exchanges.insert(exchange, Phase::Answering(reply, dropped));
                 }
                 Flow::Pause
             }
@@ -125,9 +124,7 @@ impl Guard {
     fn stamp(&self, headers: &[Header]) -> Result<Option<Stamp>, &'static str> {
         match http::only(headers, &self.config.names.stamp) {
             Ok(None) => Ok(None),
-            Ok(Some(text)) => Stamp::parse(text)
-                .map(Some)
-                .ok_or("its stamp cannot be read"),
+            Ok(Some(text)) => Stamp::parse(text).map(Some).ok_or("its stamp cannot be read"),
             Err(Ambiguous) => Err("it carries several stamps"),
         }
     }
@@ -158,26 +155,16 @@ impl Guard {
             return self.answer(cx, exchange, reply, end);
         }
         let method = Self::method(&headers);
-        let path = http::text(&headers, ":path")
-            .unwrap_or_default()
-            .to_string();
+        let path = http::text(&headers, ":path").unwrap_or_default().to_string();
         let names = &self.config.names;
-        http::strip(
-            &mut headers,
-            &[":method", ":path", ":authority", ":scheme"],
-            |n| names.is_ours(n),
-        );
-        let draft = Draft {
-            stamp,
-            method,
-            path,
-            headers,
-        };
+        http::strip(&mut headers, &[":method", ":path", ":authority", ":scheme"], |n| {
+            names.is_ours(n)
+        });
+        let draft = Draft { stamp, method, path, headers };
         if end {
             self.ask(cx, exchange, draft, Vec::new());
         } else {
-            self.exchanges
-                .insert(exchange, Phase::Collecting(Box::new(draft)));
+            self.exchanges.insert(exchange, Phase::Collecting(Box::new(draft)));
         }
         Flow::Pause
     }

@@ -15,32 +15,20 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(super) enum Stage {
     /// The journal is asked, or will be as soon as there is a stream.
-    Asking {
-        begin: Box<pb::Begin>,
-        headers: Vec<Header>,
-        body: Vec<u8>,
-        sent_ms: Option<u64>,
-    },
+    Asking { begin: Box<pb::Begin>, headers: Vec<Header>, body: Vec<u8>, sent_ms: Option<u64> },
     /// The journal was asked and its exchange has left; a grant may still come.
     Left,
     /// Granted and on its way to the service.
     Dispatched { forced: bool },
     /// Its outcome is known here, not yet noted by the journal.
-    Finished {
-        outcome: Box<pb::Outcome>,
-        answer: Answer,
-        sent_ms: Option<u64>,
-    },
+    Finished { outcome: Box<pb::Outcome>, answer: Answer, sent_ms: Option<u64> },
 }
 
 /// What the exchange gets once the outcome is noted.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// The service's response.
-    Ran {
-        forced: bool,
-        response: pb::Response,
-    },
+    Ran { forced: bool, response: pb::Response },
     /// A refusal, complete.
     TurnedBack(Reply),
 }
@@ -66,9 +54,7 @@ pub(super) struct Runs {
 fn size(stage: &Stage) -> usize {
     match stage {
         Stage::Asking { body, .. } => body.len(),
-        Stage::Finished {
-            outcome, answer, ..
-        } => {
+        Stage::Finished { outcome, answer, .. } => {
             let kept = outcome.response.as_ref().map_or(0, |r| r.body.len());
             let answer = match answer {
                 Answer::Ran { response, .. } => response.body.len(),
@@ -106,11 +92,7 @@ impl Runs {
     }
 
     pub(super) fn tokens(&self, which: impl Fn(&Run) -> bool) -> Vec<u64> {
-        self.runs
-            .iter()
-            .filter(|(_, run)| which(run))
-            .map(|(token, _)| *token)
-            .collect()
+        self.runs.iter().filter(|(_, run)| which(run)).map(|(token, _)| *token).collect()
     }
 
     pub(super) fn expired(&self, cx: &Cx<'_>) -> Vec<u64> {

@@ -18,9 +18,7 @@ impl Seen {
 
     /// Whether the replica is known to have run this far.
     pub(super) fn has_run(&self, cx: &Cx<'_>, session: &SessionKey, number: Number) -> bool {
-        self.0
-            .get(cx.ports, session)
-            .is_some_and(|slot| slot.last >= number)
+        self.0.get(cx.ports, session).is_some_and(|slot| slot.last >= number)
     }
 
     /// The replica has run this far.

@@ -38,10 +38,7 @@ impl Host {
 
     pub(crate) fn now(&self) -> Now {
         let mono_ms = self.0.now_ms.get();
-        Now {
-            wall_ms: EPOCH_MS + mono_ms,
-            mono_ms,
-        }
+        Now { wall_ms: EPOCH_MS + mono_ms, mono_ms }
     }
 
     pub(crate) fn pass(&self, ms: u64) {
@@ -51,11 +48,7 @@ impl Host {
     /// Runs one event and gives its effects.
     pub(crate) fn drive(&self, event: impl FnOnce(&mut Cx<'_>)) -> Vec<Effect> {
         let mut effects = Vec::new();
-        event(&mut Cx {
-            now: self.now(),
-            ports: self,
-            effects: &mut effects,
-        });
+        event(&mut Cx { now: self.now(), ports: self, effects: &mut effects });
         effects
     }
 
@@ -114,12 +107,13 @@ impl Ports for Host {
 
 /// A header list.
 pub(crate) fn headers(list: &[(&str, &str)]) -> Vec<Header> {
-    list.iter()
-        .map(|(n, v)| (n.to_string(), v.as_bytes().to_vec()))
-        .collect()
+    list.iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())).collect()
 }
 
 /// A session key.
 pub(crate) fn session(name: &str) -> SessionKey {
     SessionKey::new(name).unwrap()
 }
+
+mod worker;
+pub(crate) use worker::Worker;

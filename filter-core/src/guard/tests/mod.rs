@@ -1,0 +1,1 @@
+//! The guard against a fake Envoy and a scripted journal.
