@@ -220,9 +220,8 @@ impl Sites {
             _ => (&self.secondary, &self.primary, self.stack.log_admin),
         };
         let seq: usize = number.rsplit('.').next().unwrap_or_default().parse()?;
-        let label = Replica::fetch(there.addr()).await?.held(session).labels.get(seq - 1).cloned();
-        let Some(label) = label else { return Ok(()) };
-        let has_run = Replica::fetch(here.addr()).await?.held(session).labels.contains(&label);
+        let Some(label) = labels(there, session).await?.get(seq - 1).cloned() else { return Ok(()) };
+        let has_run = labels(here, session).await?.contains(&label);
         let action = if has_run { "skip" } else { "redo" };
         let body = serde_json::json!({"session": session, "number": number, "replica": replica, "action": action});
         // It may be resolved already, by a late word or an earlier look.
@@ -231,7 +230,13 @@ impl Sites {
     }
 }
 
-/// Waits for something on a page of its own.
+/// What a till has of a session now, in order.
+async fn labels(till: &TillProcess, session: &str) -> Result<Vec<String>> {
+    let path = format!("/_till/session?id={session}");
+    Ok(demo::fetch::get_json::<demo::till::Labels>(till.addr(), &path).await?.labels)
+}
+
+/// The status on an admin page.
 pub async fn status_of(admin: SocketAddr) -> Result<Value> {
     let answer = xtask::stack::http::get(admin, "/status").await?;
     serde_json::from_slice(&answer.body).context("/status is not JSON")

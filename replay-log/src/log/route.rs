@@ -13,7 +13,7 @@ use protocol::{Replica, SessionKey, pb};
 /// A hand-back is tried by holding when the primary lags by no more entries than this.
 const HOLD_LAG: u64 = 8;
 /// How long to wait after a hold that expired: at first and at most.
-const HOLD_BACKOFF_MS: (u64, u64) = (1_000, 30_000);
+const HOLD_BACKOFF_MS: (u64, u64) = (300, 5_000);
 
 impl Session {
     pub(super) fn route(&self) -> pb::Route {

@@ -130,6 +130,16 @@ fn a_noop_takes_its_number_and_runs_nothing() {
 }
 
 #[test]
+fn waiting_noops_follow_each_other_and_let_the_next_write_run() {
+    let mut rig = Rig::new();
+    let noop = |seq| pb::Begin { noop: true, ..write(7, seq) };
+    let tokens = [write(7, 4), noop(3), noop(2), noop(2)].map(|begin| rig.begin(begin));
+    rig.run(write(7, 1));
+    let [write, noops @ ..] = tokens.map(|token| rig.verdict(token));
+    assert_eq!((write, noops), (Some(Verdict::Run), [Some(Verdict::Ran); 3]));
+}
+
+#[test]
 fn sessions_do_not_hold_each_other_up() {
     let mut rig = Rig::new();
     assert_eq!(rig.ask(of("a", write(7, 1))), Some(Verdict::Run));
