@@ -51,6 +51,9 @@ pub struct SledStore {
     leftovers: usize,
     /// Why a commit failed; there is none after it.
     failed: Option<String>,
+    /// After how many changes a test lets the process "die".
+    #[cfg(test)]
+    dies_after: std::cell::Cell<Option<usize>>,
 }
 
 impl SledStore {
@@ -110,19 +113,29 @@ impl SledStore {
     fn delete(&self, key: &[u8]) -> Result<(), String> {
         let chunks = ChunkKeys::new(key);
         let old = self.head(&chunks)?;
-        self.db.remove(chunks.head()).map_err(|e| e.to_string())?;
+        self.remove(chunks.head())?;
         self.remove_tails(&chunks, old)
     }
 
     fn remove_tails(&self, chunks: &ChunkKeys, head: Option<Head>) -> Result<(), String> {
         let Some(head) = head else { return Ok(()) };
-        (1..=head.tails()).try_for_each(|n| {
-            self.db.remove(chunks.tail(head.side, n)).map(drop).map_err(|e| e.to_string())
-        })
+        (1..=head.tails()).try_for_each(|n| self.remove(chunks.tail(head.side, n)))
     }
 
     fn insert(&self, key: Vec<u8>, value: &[u8]) -> Result<(), String> {
+        #[cfg(test)]
+        if self.is_dead() {
+            return Ok(());
+        }
         self.db.insert(key, value).map(drop).map_err(|e| e.to_string())
+    }
+
+    fn remove(&self, key: impl AsRef<[u8]>) -> Result<(), String> {
+        #[cfg(test)]
+        if self.is_dead() {
+            return Ok(());
+        }
+        self.db.remove(key).map(drop).map_err(|e| e.to_string())
     }
 
     fn head(&self, chunks: &ChunkKeys) -> Result<Option<Head>, String> {

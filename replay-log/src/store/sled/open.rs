@@ -20,7 +20,15 @@ pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
     let db = open_sled(dir)?;
     let file = File::open(dir.join("db")).map_err(|e| format!("opening the file db: {e}"))?;
     let path = dir.to_path_buf();
-    let mut store = SledStore { db, file, path, leftovers: 0, failed: None };
+    let mut store = SledStore {
+        db,
+        file,
+        path,
+        leftovers: 0,
+        failed: None,
+        #[cfg(test)]
+        dies_after: Default::default(),
+    };
     let formatted = check_format(&store)?;
     if fresh || formatted {
         store.sync()?;
@@ -104,7 +112,7 @@ fn remove_leftovers(store: &SledStore) -> Result<usize, String> {
         }
         leftovers += usize::from(!stale.is_empty());
         for sled_key in stale {
-            store.db.remove(sled_key).map_err(|e| e.to_string())?;
+            store.remove(sled_key)?;
         }
     }
     Ok(leftovers)

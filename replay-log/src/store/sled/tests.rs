@@ -1,7 +1,21 @@
 use super::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn put(key: &str, value: Vec<u8>) -> Write {
-    Write::Put { key: key.into(), value }
+    put_bytes(key.as_bytes(), &value)
+}
+
+fn put_bytes(key: &[u8], value: &[u8]) -> Write {
+    Write::Put { key: key.to_vec(), value: value.to_vec() }
+}
+
+impl SledStore {
+    /// Whether the process has "died": sled keeps what was changed before and nothing after.
+    pub(super) fn is_dead(&self) -> bool {
+        let left = self.dies_after.get();
+        self.dies_after.set(left.map(|n| n.saturating_sub(1)));
+        left == Some(0)
+    }
 }
 
 fn chunks_on_disk(store: &SledStore) -> usize {
@@ -56,6 +70,64 @@ fn a_value_without_its_head_is_ignored_and_removed_at_opening() {
     assert_eq!(store.get(b"kept").unwrap(), Some(vec![7; 9000]));
     assert_eq!(seen(&store), [(b"kept".to_vec(), 9000)]);
     assert_eq!(chunks_on_disk(&store), 3);
+}
+
+fn contents(store: &SledStore) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut visit = |key: &[u8], value: &[u8]| {
+        assert_eq!(store.get(key).unwrap().as_deref(), Some(value));
+        found.insert(key.to_vec(), value.to_vec());
+        Ok(true)
+    };
+    store.scan(b"", &mut visit).unwrap();
+    found
+}
+
+#[test]
+fn after_a_crash_at_any_change_a_prefix_of_the_batch_is_there_and_nothing_is_left_over() {
+    let old = ["grows", "shrinks", "turns-small", "goes", "large"];
+    let before: BTreeMap<_, _> = old.map(|key| (key.as_bytes().to_vec(), vec![1; 13_000])).into();
+    let batch = [
+        put("new", vec![2; 9_000]),
+        put("grows", vec![2; 21_000]),
+        put("shrinks", vec![2; 9_000]),
+        put("turns-small", vec![2; 10]),
+        Write::Delete { key: b"goes".to_vec() },
+        put("large", vec![2; 13_000]),
+        put("large", vec![3; 13_000]),
+    ];
+    let mut prefixes = vec![before.clone()];
+    for write in &batch {
+        let mut next = prefixes[prefixes.len() - 1].clone();
+        match write {
+            Write::Put { key, value } => next.insert(key.clone(), value.clone()),
+            Write::Delete { key } => next.remove(key),
+        };
+        prefixes.push(next);
+    }
+    let mut seen = BTreeSet::new();
+    for changes in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SledStore::open(dir.path()).unwrap();
+        store.commit(before.iter().map(|(k, v)| put_bytes(k, v)).collect()).unwrap();
+        store.dies_after.set(Some(changes));
+        store.commit(batch.to_vec()).unwrap();
+        let survived = store.dies_after.get() > Some(0);
+        drop(store);
+        let mut store = SledStore::open(dir.path()).unwrap();
+        let found = contents(&store);
+        let prefix = prefixes.iter().position(|prefix| *prefix == found);
+        seen.insert(prefix.unwrap_or_else(|| panic!("no prefix after {changes} changes")));
+        let chunks = |value: &Vec<u8>| 1 + Head::of(Side::A, value).tails() as usize;
+        let needed: usize = found.values().map(chunks).sum();
+        assert_eq!(chunks_on_disk(&store), needed, "{changes}");
+        store.commit(batch.to_vec()).unwrap();
+        assert_eq!(contents(&store), prefixes[batch.len()], "{changes}");
+        if survived {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), prefixes.len());
 }
 
 #[test]
