@@ -21,6 +21,7 @@
 
 mod connection;
 mod listen;
+mod state;
 
 use std::{
     io,

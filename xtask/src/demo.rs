@@ -148,11 +148,7 @@ async fn compare(args: &DemoArgs, tools: &Tools, till: &Path, data: &Path) -> Re
         true => None,
         false => Some(stage::bare(args, tools, till, &data.join("bare")).await?),
     };
-    Ok(Comparison {
-        setting: setting(args),
-        reprise,
-        bare,
-    })
+    Ok(Comparison { setting: setting(args), reprise, bare })
 }
 
 /// Leaves what may explain a failure.
@@ -173,10 +169,7 @@ fn setting(args: &DemoArgs) -> Setting {
 
 fn print(comparison: &Comparison, page: &Path) {
     let title = |name| format!("{name}, time since the clients began");
-    println!(
-        "\n{}",
-        table::timeline(&title("Reprise"), &comparison.reprise)
-    );
+    println!("\n{}", table::timeline(&title("Reprise"), &comparison.reprise));
     if let Some(bare) = &comparison.bare {
         println!("{}", table::timeline(&title("bare Envoy"), bare));
     }
@@ -205,10 +198,6 @@ fn say(line: &str) {
 /// What a run is called in lines of progress.
 fn summed_up(name: &str, run: &Run) -> String {
     let broken = run.broken();
-    let verdict = if broken.is_empty() {
-        "all well".to_owned()
-    } else {
-        broken.join(", ")
-    };
+    let verdict = if broken.is_empty() { "all well".to_owned() } else { broken.join(", ") };
     format!("{name}: {verdict}")
 }

@@ -7,10 +7,7 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use tokio::{
@@ -22,86 +19,13 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Counters, Flow, Mode};
+use super::{
+    Counters, Flow, Mode,
+    state::{Life, State, Way},
+};
 
 /// The bytes that one direction of a connection holds at most.
 const BUFFER_BYTES: usize = 16 << 10;
-
-/// The mode, and what a connection must know of those before it.
-#[derive(Clone, Copy, Debug)]
-pub struct State {
-    mode: Mode,
-    /// Counts the changes.
-    generation: u64,
-    /// The generation of the last hole.
-    hole: Option<u64>,
-}
-
-impl State {
-    pub fn first() -> Self {
-        Self { mode: Mode::Pass, generation: 0, hole: None }
-    }
-
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    pub fn mode(&self) -> Mode {
-        self.mode
-    }
-
-    pub fn change(&mut self, mode: Mode) {
-        self.mode = mode;
-        self.generation += 1;
-        if mode == Mode::Hole {
-            self.hole = Some(self.generation);
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Up,
-    Down,
-}
-
-impl Way {
-    fn flow(self, state: &State) -> Flow {
-        match self {
-            Self::Up => state.mode.up(),
-            Self::Down => state.mode.down(),
-        }
-    }
-}
-
-/// A generation that no mode has.
-const NEVER: u64 = u64::MAX;
-
-/// What a connection remembers of itself.
-struct Life {
-    /// The generation in which it was accepted.
-    born: u64,
-    /// The first generation in which something of it was swallowed; [`NEVER`] before that.
-    lost: AtomicU64,
-}
-
-impl Life {
-    /// Whether it can only be reset now: something of it went missing in a mode that has ended.
-    fn doomed(&self, state: &State) -> bool {
-        let in_hole = state.hole.is_some_and(|hole| hole >= self.born && state.generation > hole);
-        state.mode == Mode::Refuse
-            || in_hole
-            || state.generation > self.lost.load(Ordering::Relaxed)
-    }
-
-    fn lose(&self, state: &State) {
-        self.lost.fetch_min(state.generation, Ordering::Relaxed);
-    }
-
-    fn has_lost(&self) -> bool {
-        self.lost.load(Ordering::Relaxed) != NEVER
-    }
-}
 
 /// Why a pump stopped before the end of its stream.
 enum Stopped {
@@ -122,7 +46,7 @@ pub async fn run(
     counters: Arc<Counters>,
 ) {
     let _open = Open::new(&counters);
-    let life = Life { born, lost: AtomicU64::new(NEVER) };
+    let life = Life::new(born);
     let Some(mut server) = connect(&life, to, &mut states).await else {
         counters.reset.fetch_add(1, Ordering::Relaxed);
         return reset(client);
@@ -145,7 +69,7 @@ async fn connect(
     states: &mut watch::Receiver<State>,
 ) -> Option<TcpStream> {
     let open =
-        |state: &State| life.doomed(state) || !matches!(state.mode, Mode::Hole | Mode::Stall);
+        |state: &State| life.doomed(state) || !matches!(state.mode(), Mode::Hole | Mode::Stall);
     let doomed = states.wait_for(open).await.map_or(true, |state| life.doomed(&state));
     if doomed {
         return None;

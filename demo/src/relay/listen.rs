@@ -15,10 +15,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{
-    Change, Counters, Mode,
-    connection::{self, State},
-};
+use super::{Change, Counters, Mode, connection, state::State};
 
 /// How many connections the kernel keeps until they are accepted.
 const BACKLOG: u32 = 1024;

@@ -1,6 +1,7 @@
 //! A small run made up by hand: cut at 1 s, healed at 3 s, detection within 500 ms.
 
 use super::*;
+use crate::load::{Op, Record};
 
 fn op(kind: Kind, session: u32, start_ms: u64, latency_ms: u64, outcome: Outcome) -> Op {
     Op {

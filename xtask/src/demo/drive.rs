@@ -52,11 +52,7 @@ pub(super) async fn perform(args: &DemoArgs, mut stage: Stage<'_>) -> Result<Run
     let mut times = Times::default();
 
     wait(&stage, &load, "connected", at(30)).await;
-    stage
-        .relay
-        .set(args.cut.mode())
-        .await
-        .context("cut the link")?;
+    stage.relay.set(args.cut.mode()).await.context("cut the link")?;
     times.cut_ms = load.now_ms();
     say(&format!("{}: link cut ({})", stage.name, args.cut.name()));
 
@@ -69,18 +65,12 @@ pub(super) async fn perform(args: &DemoArgs, mut stage: Stage<'_>) -> Result<Run
     let stopped = Instant::now();
     times.stop_ms = load.now_ms();
     let record = load.stop().await;
-    say(&format!(
-        "{}: clients stopped, waiting for rest",
-        stage.name
-    ));
+    say(&format!("{}: clients stopped, waiting for rest", stage.name));
     let drained = rest(&mut stage).await?;
     times.end_ms = times.stop_ms + u64::try_from(stopped.elapsed().as_millis())?;
 
-    let verdict = check(
-        &record.histories(),
-        &judged(stage.primary).await?,
-        &judged(stage.secondary).await?,
-    );
+    let verdict =
+        check(&record.histories(), &judged(stage.primary).await?, &judged(stage.secondary).await?);
     let (samples, noted) = match stage.watch {
         Some(watch) => watch.finish(record.start_unix_ms)?,
         None => Default::default(),
@@ -168,11 +158,7 @@ async fn rest(stage: &mut Stage<'_>) -> Result<bool> {
                 sample.backlog_primary == 0 && sample.backlog_secondary == 0
             })
             .await;
-        if drained
-            && !watch
-                .reaches(HAND_BACK_LIMIT, |sample| sample.pinned == 0)
-                .await
-        {
+        if drained && !watch.reaches(HAND_BACK_LIMIT, |sample| sample.pinned == 0).await {
             say(&format!(
                 "{}: some sessions are still served by the secondary after {}",
                 stage.name,

@@ -18,13 +18,7 @@ use crate::tools::Tools;
 
 /// Builds the till for release and says where it is.
 pub(super) fn build_till() -> Result<PathBuf> {
-    let build = [
-        "build",
-        "--quiet",
-        "--release",
-        "--package=demo",
-        "--bin=till",
-    ];
+    let build = ["build", "--quiet", "--release", "--package=demo", "--bin=till"];
     let status = repo::cargo().args(build).status().context("run cargo")?;
     if !status.success() {
         bail!("cargo {}: {status}", build.join(" "));

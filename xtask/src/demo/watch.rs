@@ -75,8 +75,7 @@ impl Watch {
                 let sample = look.map(|(sample, events)| {
                     seen.send_modify(|seen| {
                         seen.samples.push(sample);
-                        seen.events
-                            .extend(events.into_iter().map(|event| (event.seq, event)));
+                        seen.events.extend(events.into_iter().map(|event| (event.seq, event)));
                     });
                     sample
                 });
@@ -85,11 +84,7 @@ impl Watch {
                 }
             }
         });
-        Self {
-            latest: latest_receiver,
-            seen: seen_receiver,
-            task,
-        }
+        Self { latest: latest_receiver, seen: seen_receiver, task }
     }
 
     /// What the page said last.
@@ -127,19 +122,10 @@ impl Watch {
         }
         let seen = self.seen.borrow();
         let since = |at_ms: u64| at_ms.checked_sub(start_unix_ms);
-        let sample = |sample: &Sample| {
-            Some(Sample {
-                at_ms: since(sample.at_ms)?,
-                ..*sample
-            })
-        };
+        let sample = |sample: &Sample| Some(Sample { at_ms: since(sample.at_ms)?, ..*sample });
         let noted = |event: &Event| {
             let (kind, replica) = (event.kind.clone(), event.replica.clone());
-            Some(Noted {
-                at_ms: since(event.at_ms)?,
-                kind,
-                replica,
-            })
+            Some(Noted { at_ms: since(event.at_ms)?, kind, replica })
         };
         let samples = seen.samples.iter().filter_map(sample).collect();
         Ok((samples, seen.events.values().filter_map(noted).collect()))
