@@ -16,10 +16,7 @@ use std::time::Duration;
 /// Carries out effects in order, and those that follow from them.
 pub fn all(worker: &Worker, here: u32, effects: Vec<Effect>) {
     let mut queue = VecDeque::from(effects);
-    let mut context = Context {
-        here,
-        current: here,
-    };
+    let mut context = Context { here, current: here };
     while let Some(effect) = queue.pop_front() {
         queue.extend(one(worker, &mut context, effect));
     }
@@ -52,25 +49,13 @@ impl Context {
 fn one(worker: &Worker, context: &mut Context, effect: Effect) -> Vec<Effect> {
     match effect {
         Effect::SetRequestHeader(id, name, value) => {
-            set_header(
-                context,
-                id,
-                MapType::HttpRequestHeaders,
-                &name,
-                Some(&value),
-            );
+            set_header(context, id, MapType::HttpRequestHeaders, &name, Some(&value));
         }
         Effect::RemoveRequestHeader(id, name) => {
             set_header(context, id, MapType::HttpRequestHeaders, &name, None);
         }
         Effect::SetResponseHeader(id, name, value) => {
-            set_header(
-                context,
-                id,
-                MapType::HttpResponseHeaders,
-                &name,
-                Some(&value),
-            );
+            set_header(context, id, MapType::HttpResponseHeaders, &name, Some(&value));
         }
         Effect::RemoveResponseHeader(id, name) => {
             set_header(context, id, MapType::HttpResponseHeaders, &name, None);
@@ -130,12 +115,11 @@ fn send_reply(reply: &Reply) {
 }
 
 fn open(worker: &Worker, context: &mut Context) -> Vec<Effect> {
-    let opened = worker
-        .stream_target()
-        .filter(|_| context.enter(worker.root))
-        .and_then(|(cluster, service, method)| {
+    let opened = worker.stream_target().filter(|_| context.enter(worker.root)).and_then(
+        |(cluster, service, method)| {
             hostcalls::open_grpc_stream(&cluster, service, method, Vec::new()).ok()
-        });
+        },
+    );
     follow(worker.decide(|role, cx| match opened {
         Some(stream) => role.stream_opened(cx, stream),
         None => role.stream_open_failed(cx),
@@ -143,13 +127,7 @@ fn open(worker: &Worker, context: &mut Context) -> Vec<Effect> {
 }
 
 fn dispatch(worker: &Worker, context: &mut Context, call: Dispatch) -> Vec<Effect> {
-    let Dispatch {
-        token,
-        cluster,
-        headers,
-        body,
-        timeout_ms,
-    } = call;
+    let Dispatch { token, cluster, headers, body, timeout_ms } = call;
     let body = (!body.is_empty()).then_some(body.as_slice());
     let timeout = Duration::from_millis(timeout_ms);
     let sent = context.enter(worker.root)
@@ -165,10 +143,7 @@ fn dispatch(worker: &Worker, context: &mut Context, call: Dispatch) -> Vec<Effec
 
 /// Header values as the SDK wants them. HTTP allows bytes that are not UTF-8, the host takes any
 /// bytes, but two of the SDK's calls ask for `&str`.
-#[allow(
-    unsafe_code,
-    reason = "the SDK has no form of these calls that takes bytes"
-)]
+#[allow(unsafe_code, reason = "the SDK has no form of these calls that takes bytes")]
 fn as_text(headers: &[Header]) -> Vec<(&str, &str)> {
     fn text(value: &[u8]) -> &str {
         // SAFETY: proxy-wasm 0.2.5 only copies the bytes of these strings into the map that it
@@ -176,8 +151,5 @@ fn as_text(headers: &[Header]) -> Vec<(&str, &str)> {
         // text.
         unsafe { std::str::from_utf8_unchecked(value) }
     }
-    headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), text(value)))
-        .collect()
+    headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect()
 }

@@ -51,9 +51,8 @@ impl HttpContext for ExchangeContext {
             return Action::Pause;
         };
         let headers = headers(MapType::HttpRequestHeaders);
-        let flow = worker.event(self.id, |role, cx| {
-            role.request_headers(cx, self.id, headers, end)
-        });
+        let flow =
+            worker.event(self.id, |role, cx| role.request_headers(cx, self.id, headers, end));
         action(flow)
     }
 
@@ -62,9 +61,8 @@ impl HttpContext for ExchangeContext {
             return Action::Pause;
         };
         let body = || buffer(BufferType::HttpRequestBody, size);
-        let flow = worker.event(self.id, |role, cx| {
-            role.request_body(cx, self.id, size, end, body)
-        });
+        let flow =
+            worker.event(self.id, |role, cx| role.request_body(cx, self.id, size, end, body));
         action(flow)
     }
 
@@ -81,9 +79,7 @@ impl HttpContext for ExchangeContext {
             return Action::Continue;
         };
         let headers = headers(MapType::HttpResponseHeaders);
-        action(worker.event(self.id, |role, cx| {
-            role.response_headers(cx, self.id, &headers)
-        }))
+        action(worker.event(self.id, |role, cx| role.response_headers(cx, self.id, &headers)))
     }
 
     fn on_log(&mut self) {

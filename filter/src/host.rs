@@ -30,14 +30,9 @@ impl Ports for Envoy {
 
 /// The time; `origin` is when the monotonic clock read zero.
 pub fn now(origin: Instant) -> Now {
-    let wall = hostcalls::get_current_time()
-        .ok()
-        .and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    let wall = hostcalls::get_current_time().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
     let ms = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-    Now {
-        wall_ms: wall.map_or(0, ms),
-        mono_ms: ms(origin.elapsed()),
-    }
+    Now { wall_ms: wall.map_or(0, ms), mono_ms: ms(origin.elapsed()) }
 }
 
 /// All headers of one kind. Only while Envoy is in their phase.
@@ -47,8 +42,5 @@ pub fn headers(kind: MapType) -> Vec<Header> {
 
 /// The first `size` bytes of a buffer.
 pub fn buffer(kind: BufferType, size: usize) -> Vec<u8> {
-    hostcalls::get_buffer(kind, 0, size)
-        .ok()
-        .flatten()
-        .unwrap_or_default()
+    hostcalls::get_buffer(kind, 0, size).ok().flatten().unwrap_or_default()
 }

@@ -18,10 +18,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects
 )]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "the adapter is where the core's time comes from"
-)]
+#![allow(clippy::disallowed_methods, reason = "the adapter is where the core's time comes from")]
 
 mod carry_out;
 mod exchange;

@@ -28,27 +28,17 @@ impl Context for Root {
         let Some(token) = worker.call_ends(call) else {
             return;
         };
-        let headers = if fields == 0 {
-            Vec::new()
-        } else {
-            headers(MapType::HttpCallResponseHeaders)
-        };
-        let body = if size == 0 {
-            Vec::new()
-        } else {
-            buffer(BufferType::HttpCallResponseBody, size)
-        };
-        worker.event(self.id, |role, cx| {
-            role.call_ended(cx, token, headers, body)
-        });
+        let headers =
+            if fields == 0 { Vec::new() } else { headers(MapType::HttpCallResponseHeaders) };
+        let body =
+            if size == 0 { Vec::new() } else { buffer(BufferType::HttpCallResponseBody, size) };
+        worker.event(self.id, |role, cx| role.call_ended(cx, token, headers, body));
     }
 
     fn on_grpc_stream_message(&mut self, stream: u32, size: usize) {
         let Some(worker) = &self.worker else { return };
         let message = buffer(BufferType::GrpcReceiveBuffer, size);
-        worker.event(self.id, |role, cx| {
-            role.stream_message(cx, stream, &message)
-        });
+        worker.event(self.id, |role, cx| role.stream_message(cx, stream, &message));
     }
 
     fn on_grpc_stream_close(&mut self, stream: u32, _: u32) {

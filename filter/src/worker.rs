@@ -60,11 +60,7 @@ impl Worker {
             return None;
         };
         let mut effects = Vec::new();
-        let mut cx = Cx {
-            now: now(self.origin),
-            ports: &Envoy,
-            effects: &mut effects,
-        };
+        let mut cx = Cx { now: now(self.origin), ports: &Envoy, effects: &mut effects };
         let result = event(&mut role, &mut cx);
         Some((result, effects))
     }
