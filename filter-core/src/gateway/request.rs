@@ -70,7 +70,8 @@ impl Gateway {
             Some(Phase::Collecting(draft)) => {
                 if size > self.config.body_bytes {
                     cx.emit(Effect::DropRequestBody(exchange, size));
-                    let refusal = Refusal::later(self.too_large());
+                    let at_once = size > self.overread();
+                    let refusal = Refusal { reply: self.too_large(), at_once };
                     return self.refuse(cx, exchange, refusal, end);
                 }
                 if end {

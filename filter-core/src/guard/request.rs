@@ -71,7 +71,8 @@ impl Guard {
                 if size > self.config.body_bytes {
                     cx.emit(Effect::DropRequestBody(exchange, size));
                     let reply = self.too_large(&draft.stamp);
-                    return self.answer(cx, exchange, reply, end);
+                    let over = size > self.overread();
+                    return self.answer(cx, exchange, reply, end || over);
                 }
                 if end {
                     self.ask(cx, exchange, *draft, body());
@@ -82,9 +83,8 @@ impl Guard {
             }
             Some(Phase::Answering(reply, dropped)) => {
                 let dropped = dropped.saturating_add(size);
-                let most = self.config.body_bytes.saturating_mul(bounds::OVERREAD);
                 cx.emit(Effect::DropRequestBody(exchange, size));
-                if end || dropped > most {
+                if end || dropped > self.overread() {
                     self.reply(cx, exchange, reply);
                 } else {
                     self.exchanges.insert(exchange, Phase::Answering(reply, dropped));
@@ -119,6 +119,10 @@ impl Guard {
             None | Some(Phase::Passing | Phase::Reading) => Flow::Continue,
             Some(Phase::Awaiting(_) | Phase::Writing(_) | Phase::Over) => Flow::Pause,
         }
+    }
+
+    fn overread(&self) -> usize {
+        self.config.body_bytes.saturating_mul(bounds::OVERREAD)
     }
 
     fn stamp(&self, headers: &[Header]) -> Result<Option<Stamp>, &'static str> {
