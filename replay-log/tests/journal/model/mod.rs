@@ -5,14 +5,19 @@
 //! every answer against that: nothing is granted twice without a reason, runs are in order, and
 //! `RAN` is said only of what is settled durably.
 
-use crate::rig::{RUN_TIMEOUT_MS, WAIT_MS, at, config, number, of, position, write};
+mod ops;
+mod rules;
+
+use self::ops::{Op, Step, step};
+use self::rules::{EPOCH, Flight, Session, State, write_number};
+use crate::rig::{RUN_TIMEOUT_MS, WAIT_MS, at, config, of, position, write};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use protocol::pb::begun::Verdict;
 use protocol::pb::guard_request::Kind as Ask;
 use protocol::pb::guard_response::Kind as Answer;
 use protocol::pb::outcome::Kind;
-use protocol::{Number, SessionKey, VERSION, pb};
+use protocol::{SessionKey, VERSION, pb};
 use replay_log::StreamId;
 use replay_log::journal::{Input, Journal, Output, Resolution};
 use replay_log::store::MemoryStore;
@@ -20,109 +25,8 @@ use std::collections::BTreeMap;
 
 const SESSIONS: usize = 3;
 const GUARDS: usize = 3;
-/// Writes of an epoch; the next one names its end.
-const EPOCH: usize = 4;
 /// What a run's deadline allows beside the run itself for the report.
 const REPORT_MS: u64 = 500;
-
-#[derive(Clone, Debug)]
-enum Op {
-    /// `ahead` counts from one before the next write.
-    Begin {
-        guard: usize,
-        ahead: usize,
-        delivery: bool,
-        redo: bool,
-        noop: bool,
-        bad: bool,
-    },
-    /// Of something that the guard was granted.
-    Outcome {
-        guard: usize,
-        pick: usize,
-        kind: Kind,
-    },
-    Resolve {
-        redo: bool,
-    },
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    /// One op for each of the sessions, then a commit or the end of the process.
-    Batch {
-        ops: Vec<Op>,
-        dies: bool,
-    },
-    Tick {
-        ms: u64,
-    },
-    Close {
-        guard: usize,
-    },
-    /// The guard has used only some of its grants.
-    Hello {
-        guard: usize,
-        used: u8,
-    },
-    Restart,
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let begin = (0..GUARDS, 0..4usize, any::<[bool; 3]>(), 0..12u8).prop_map(
-        |(guard, ahead, [delivery, redo, _], rare)| Op::Begin {
-            guard,
-            ahead,
-            delivery,
-            redo,
-            noop: rare == 0,
-            bad: rare == 1,
-        },
-    );
-    let kind = prop_oneof![4 => Just(Kind::Ran), 1 => Just(Kind::NotRun), 1 => Just(Kind::InDoubt)];
-    let outcome = (0..GUARDS, any::<usize>(), kind).prop_map(|(guard, pick, kind)| Op::Outcome {
-        guard,
-        pick,
-        kind,
-    });
-    prop_oneof![
-        8 => begin,
-        8 => outcome,
-        1 => any::<bool>().prop_map(|redo| Op::Resolve { redo }),
-    ]
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        24 => (vec(op(), 1..=SESSIONS), 0..16u8).prop_map(|(ops, n)| Step::Batch { ops, dies: n == 0 }),
-        3 => prop_oneof![Just(WAIT_MS), Just(RUN_TIMEOUT_MS + REPORT_MS), 1..1500u64].prop_map(|ms| Step::Tick { ms }),
-        1 => (0..GUARDS).prop_map(|guard| Step::Close { guard }),
-        3 => (0..GUARDS, any::<u8>()).prop_map(|(guard, used)| Step::Hello { guard, used }),
-        1 => Just(Step::Restart),
-    ]
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
-    Running { deadline_ms: u64 },
-    Doubt,
-    Redo,
-}
-
-#[derive(Clone, Debug)]
-struct Flight {
-    owner: usize,
-    state: State,
-}
-
-/// What the rules say of one session: the first `settled` writes are done, and the next may be in
-/// flight.
-#[derive(Clone, Debug, Default)]
-struct Session {
-    settled: usize,
-    flight: Option<Flight>,
-    statuses: BTreeMap<usize, u32>,
-}
 
 #[derive(Clone, Debug)]
 struct Asked {
@@ -140,10 +44,6 @@ struct Asked {
 struct Guard {
     stream: Option<u64>,
     granted: BTreeMap<(usize, usize), Option<Kind>>,
-}
-
-fn write_number(index: usize) -> Number {
-    number(7 + 2 * (index / EPOCH) as u64, (index % EPOCH) as u64 + 1)
 }
 
 fn begin(session: usize, index: usize) -> pb::Begin {
@@ -484,33 +384,8 @@ impl World {
     }
 }
 
-impl Session {
-    fn settle(&mut self, status: u32) {
-        self.statuses.insert(self.settled, status);
-        self.settled += 1;
-        self.flight = None;
-    }
-
-    /// Whether its next write may be granted to one who may redo it or not.
-    fn is_free(&self, redo: bool) -> bool {
-        match self.flight.as_ref().map(|flight| flight.state) {
-            None | Some(State::Redo) => true,
-            Some(State::Doubt) => redo,
-            Some(State::Running { .. }) => false,
-        }
-    }
-
-    fn is_running(&self) -> bool {
-        self.flight.as_ref().is_some_and(|f| matches!(f.state, State::Running { .. }))
-    }
-
-    fn epoch_of_last(&self) -> u64 {
-        write_number(self.settled - 1).epoch
-    }
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn the_journal_agrees_with_its_model_and_everything_runs_in_the_end(
