@@ -16,9 +16,8 @@
 //! its first write run twice. Memory holds the sessions in use, a bounded cache of others, and a
 //! byte-bounded ring of responses.
 //!
-//! The module's files: [`record`] is what is stored, [`session`] decides about a begin,
-//! [`begin`], [`outcome`] and [`guards`] handle the messages, [`held`] what waits, [`cache`]
-//! loads, stages and evicts sessions.
+//! The files: `record` is what is stored, `session` decides about a begin, `begin`, `outcome` and
+//! `guards` handle the messages, `held` has what waits, `cache` loads, stages and evicts sessions.
 
 mod begin;
 mod cache;
@@ -122,7 +121,7 @@ pub enum Output {
 pub struct Journal {
     config: JournalConfig,
     store: Box<dyn Store>,
-    /// The lives of this store, the present one last; see [`record::MetaRecord`].
+    /// The lives of this store, the present one last; see the meta record.
     lives: Vec<Incarnation>,
     cache: Cache,
     guards: Guards,
