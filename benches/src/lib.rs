@@ -1,1 +1,3 @@
-//! Benches live in `benches/`.
+//! The benches stand in `benches/benches/`: `filter` (both roles, the table, the codec), `engines`
+//! (the log and the journal in memory) and `store` (group commit on sled). Run them with
+//! `cargo bench -p benches`.
