@@ -93,7 +93,7 @@ impl Gateway {
             cx.emit(Effect::SetRequestHeader(exchange, names::MIRROR.into(), cluster));
         }
         cx.emit(Effect::Resume(exchange));
-        if self.is_sole() {
+        if self.is_sole(cx.ports) {
             let first = (number.seq == 1 && !numbered.known)
                 .then(|| after.flatten().map_or(Number::default(), |p| p.number));
             self.slots.routed(cx, &append.session, route, first);

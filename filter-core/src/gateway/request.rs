@@ -246,7 +246,7 @@ impl Gateway {
         upgrade: bool,
     ) -> Flow {
         self.stream.want();
-        if self.is_sole()
+        if self.is_sole(cx.ports)
             && let Some(place) = self.slots.get(cx, &session)
         {
             return match self.let_read(cx, exchange, session, place, upgrade) {

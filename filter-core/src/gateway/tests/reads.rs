@@ -134,6 +134,22 @@ fn known_sessions_are_read_while_the_log_is_away_and_unknown_ones_are_refused() 
 }
 
 #[test]
+fn what_one_worker_was_told_of_being_alone_counts_for_all() {
+    let host = Host::new();
+    let mut a = ready(&host);
+    released(&mut a, 1, 1);
+    answer(&mut a, 1, "primary", 1);
+    let mut b = fresh(&host);
+    b.can_open = false;
+    b.head(1, &get("s", "/"), true);
+    assert!(b.seen(1).passed, "its own stream never opened");
+    assert_eq!(last(&b, 1), 1);
+    connect(&mut fresh(&host), false);
+    a.head(2, &get("s", "/"), true);
+    assert!(!a.seen(2).passed, "not alone any more");
+}
+
+#[test]
 fn a_session_that_fell_out_of_the_table_is_asked_for_again() {
     let mut w = ready(&Host::new());
     for e in 0..300 {
