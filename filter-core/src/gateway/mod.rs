@@ -5,6 +5,7 @@
 //! ([`held`]); what became of released writes is reported in batches ([`reports`]).
 
 mod answer;
+mod body;
 mod held;
 mod link;
 mod release;

@@ -1,9 +1,9 @@
-//! The request side: what kind of request it is, and its body.
+//! The head of a request: what kind of request it is, and where it goes from here.
 
+use super::body::Refusal;
 use super::held::{AppendInfo, What};
 use super::slots::Place;
 use super::{Gateway, Phase};
-use crate::bounds;
 use crate::config::{Class, NoSession};
 use crate::effects::{Effect, Exchange, Flow};
 use crate::http::{self, Ambiguous, Header};
@@ -54,70 +54,6 @@ impl Gateway {
                 Flow::Pause
             }
             Err(refusal) => self.refuse(cx, exchange, refusal, end),
-        }
-    }
-
-    /// A part of a request body. `size` is what is buffered so far, `body` gives it.
-    pub fn request_body(
-        &mut self,
-        cx: &mut Cx<'_>,
-        exchange: Exchange,
-        size: usize,
-        end: bool,
-        body: impl FnOnce() -> Vec<u8>,
-    ) -> Flow {
-        match self.exchanges.remove(&exchange) {
-            Some(Phase::Collecting(draft)) => {
-                if size > self.config.body_bytes {
-                    cx.emit(Effect::DropRequestBody(exchange, size));
-                    let at_once = size > self.overread();
-                    let refusal = Refusal { reply: self.too_large(), at_once };
-                    return self.refuse(cx, exchange, refusal, end);
-                }
-                if end {
-                    self.submit(cx, exchange, *draft, body());
-                } else {
-                    self.exchanges.insert(exchange, Phase::Collecting(draft));
-                }
-                Flow::Pause
-            }
-            Some(Phase::Answering(reply, dropped)) => {
-                let dropped = dropped.saturating_add(size);
-                cx.emit(Effect::DropRequestBody(exchange, size));
-                if end || dropped > self.overread() {
-                    self.reply(cx, exchange, reply);
-                } else {
-                    self.exchanges.insert(exchange, Phase::Answering(reply, dropped));
-                }
-                Flow::Pause
-            }
-            Some(phase) => {
-                let flow = match phase {
-                    Phase::Waiting(_) | Phase::Over => Flow::Pause,
-                    _ => Flow::Continue,
-                };
-                self.exchanges.insert(exchange, phase);
-                flow
-            }
-            None => Flow::Continue,
-        }
-    }
-
-    /// Trailers of a request: its body has ended without saying so.
-    pub fn request_trailers(
-        &mut self,
-        cx: &mut Cx<'_>,
-        exchange: Exchange,
-        body: impl FnOnce() -> Vec<u8>,
-    ) -> Flow {
-        match self.exchanges.get(&exchange) {
-            Some(Phase::Collecting(_)) => {
-                let body = body();
-                self.request_body(cx, exchange, body.len(), true, || body)
-            }
-            Some(Phase::Answering(..)) => self.request_body(cx, exchange, 0, true, Vec::new),
-            Some(Phase::Waiting(_) | Phase::Over) => Flow::Pause,
-            _ => Flow::Continue,
         }
     }
 
@@ -212,32 +148,6 @@ impl Gateway {
         }
     }
 
-    fn too_large(&self) -> Reply {
-        let detail = format!("the limit is {} bytes", self.config.body_bytes);
-        Reply::problem(Problem::BodyTooLarge, &detail)
-    }
-
-    fn overread(&self) -> usize {
-        self.config.body_bytes.saturating_mul(bounds::OVERREAD)
-    }
-
-    /// Refuses, once the request body has ended: an earlier reply breaks the connection.
-    pub(super) fn refuse(
-        &mut self,
-        cx: &mut Cx<'_>,
-        exchange: Exchange,
-        refusal: Refusal,
-        end: bool,
-    ) -> Flow {
-        cx.count(Metric::Refused);
-        if end || refusal.at_once {
-            self.reply(cx, exchange, refusal.reply);
-        } else {
-            self.exchanges.insert(exchange, Phase::Answering(refusal.reply, 0));
-        }
-        Flow::Pause
-    }
-
     fn read(
         &mut self,
         cx: &mut Cx<'_>,
@@ -292,7 +202,13 @@ impl Gateway {
         Ok(())
     }
 
-    fn submit(&mut self, cx: &mut Cx<'_>, exchange: Exchange, draft: Draft, body: Vec<u8>) {
+    pub(super) fn submit(
+        &mut self,
+        cx: &mut Cx<'_>,
+        exchange: Exchange,
+        draft: Draft,
+        body: Vec<u8>,
+    ) {
         let Draft { session, id, method, path, headers, received_ms, refuse_when_cut } = draft;
         let size = body.len();
         let what = What::Append(AppendInfo { session, id, received_ms, refuse_when_cut });
@@ -351,17 +267,4 @@ enum Request {
     Bypass { write: bool },
     Read { session: SessionKey, upgrade: bool },
     Write(Box<Draft>),
-}
-
-/// Why a request goes no further.
-pub(super) struct Refusal {
-    reply: Reply,
-    /// Its body is too long to wait for.
-    at_once: bool,
-}
-
-impl Refusal {
-    pub(super) fn later(reply: Reply) -> Refusal {
-        Refusal { reply, at_once: false }
-    }
 }

@@ -115,5 +115,32 @@ pub(crate) fn session(name: &str) -> SessionKey {
     SessionKey::new(name).unwrap()
 }
 
+mod role;
 mod worker;
 pub(crate) use worker::Worker;
+
+/// A small generator (xorshift64*), seeded: the same seed, the same run.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Dice {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `n`.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
+    }
+
+    /// One of a list, taken out; `None` if it is empty.
+    pub(crate) fn take<T>(&mut self, list: &mut Vec<T>) -> Option<T> {
+        if list.is_empty() {
+            return None;
+        }
+        let i = self.below(list.len() as u64) as usize;
+        Some(list.swap_remove(i))
+    }
+}

@@ -2,79 +2,12 @@
 //! the test when the role asks for what a real host would punish.
 
 use super::Host;
+use super::role::Role;
 use crate::effects::{Dispatch, Effect, Exchange, Flow, Level, StreamId};
-use crate::gateway::Gateway;
-use crate::guard::Guard;
-use crate::http::Header;
 use crate::metrics::Metric;
 use crate::ports::Cx;
 use crate::reply::Reply;
 use std::collections::{BTreeMap, VecDeque};
-
-/// What the two roles have in common.
-pub(crate) trait Role {
-    fn request_headers(&mut self, cx: &mut Cx<'_>, e: Exchange, h: Vec<Header>, end: bool) -> Flow;
-    fn request_body(&mut self, cx: &mut Cx<'_>, e: Exchange, body: &[u8], end: bool) -> Flow;
-    fn request_trailers(&mut self, cx: &mut Cx<'_>, e: Exchange, body: &[u8]) -> Flow;
-    fn response_headers(&mut self, cx: &mut Cx<'_>, e: Exchange, h: &[Header]) -> Flow;
-    fn done(&mut self, cx: &mut Cx<'_>, e: Exchange);
-    fn tick(&mut self, cx: &mut Cx<'_>);
-    fn stream_opened(&mut self, cx: &mut Cx<'_>, id: StreamId);
-    fn stream_open_failed(&mut self, cx: &mut Cx<'_>);
-    fn stream_closed(&mut self, cx: &mut Cx<'_>, id: StreamId);
-    fn stream_message(&mut self, cx: &mut Cx<'_>, id: StreamId, bytes: &[u8]);
-    fn dispatched(&mut self, cx: &mut Cx<'_>, token: u64, sent: bool);
-}
-
-macro_rules! role {
-    ($role:ty, $dispatched:expr) => {
-        impl Role for $role {
-            fn request_headers(
-                &mut self,
-                cx: &mut Cx<'_>,
-                e: Exchange,
-                h: Vec<Header>,
-                end: bool,
-            ) -> Flow {
-                self.request_headers(cx, e, h, end)
-            }
-            fn request_body(&mut self, cx: &mut Cx<'_>, e: Exchange, b: &[u8], end: bool) -> Flow {
-                self.request_body(cx, e, b.len(), end, || b.to_vec())
-            }
-            fn request_trailers(&mut self, cx: &mut Cx<'_>, e: Exchange, b: &[u8]) -> Flow {
-                self.request_trailers(cx, e, || b.to_vec())
-            }
-            fn response_headers(&mut self, cx: &mut Cx<'_>, e: Exchange, h: &[Header]) -> Flow {
-                self.response_headers(cx, e, h)
-            }
-            fn done(&mut self, cx: &mut Cx<'_>, e: Exchange) {
-                self.done(cx, e);
-            }
-            fn tick(&mut self, cx: &mut Cx<'_>) {
-                self.tick(cx);
-            }
-            fn stream_opened(&mut self, cx: &mut Cx<'_>, id: StreamId) {
-                self.stream_opened(cx, id);
-            }
-            fn stream_open_failed(&mut self, cx: &mut Cx<'_>) {
-                self.stream_open_failed(cx);
-            }
-            fn stream_closed(&mut self, cx: &mut Cx<'_>, id: StreamId) {
-                self.stream_closed(cx, id);
-            }
-            fn stream_message(&mut self, cx: &mut Cx<'_>, id: StreamId, bytes: &[u8]) {
-                self.stream_message(cx, id, bytes);
-            }
-            fn dispatched(&mut self, cx: &mut Cx<'_>, token: u64, sent: bool) {
-                let dispatched: fn(&mut $role, &mut Cx<'_>, u64, bool) = $dispatched;
-                dispatched(self, cx, token, sent);
-            }
-        }
-    };
-}
-
-role!(Gateway, |_, _, _, _| panic!("a gateway dispatches nothing"));
-role!(Guard, Guard::dispatched);
 
 /// Which callback is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +68,8 @@ pub(crate) struct Worker<R> {
     pub(crate) can_open: bool,
     /// Whether a call can be sent.
     pub(crate) can_dispatch: bool,
-    pub(crate) sent: Vec<Vec<u8>>,
+    /// What was sent, and on which stream.
+    pub(crate) sent: Vec<(StreamId, Vec<u8>)>,
     pub(crate) dispatched: Vec<Dispatch>,
     pub(crate) exchanges: BTreeMap<Exchange, Seen>,
     pub(crate) opened: u32,
@@ -242,7 +176,7 @@ impl<R: Role> Worker<R> {
                 if self.open != Some(id) {
                     return self.follow(|role, cx| role.stream_closed(cx, id));
                 }
-                self.sent.push(message);
+                self.sent.push((id, message));
             }
             Effect::CloseStream(id) => {
                 if self.open == Some(id) {

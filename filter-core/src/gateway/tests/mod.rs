@@ -5,6 +5,7 @@ mod leaving;
 mod reads;
 mod requests;
 mod streams;
+mod swarm;
 mod writes;
 
 use super::Gateway;
@@ -67,7 +68,7 @@ fn connect(w: &mut W, sole: bool) {
 /// What was sent since the last look.
 fn sent(w: &mut W) -> Vec<pb::GatewayRequest> {
     let messages = std::mem::take(&mut w.sent);
-    messages.iter().map(|m| pb::GatewayRequest::decode(m.as_slice()).unwrap()).collect()
+    messages.iter().map(|(_, m)| pb::GatewayRequest::decode(m.as_slice()).unwrap()).collect()
 }
 
 fn kinds(w: &mut W) -> Vec<Kind> {

@@ -7,6 +7,7 @@ mod reads;
 mod requests;
 mod runs;
 mod streams;
+mod swarm;
 
 use super::Guard;
 use crate::config::{Config, parse};
@@ -57,8 +58,8 @@ const PROBE: &str = "v=1;kind=probe";
 /// What was sent since the last look.
 fn kinds(w: &mut W) -> Vec<Kind> {
     let messages = std::mem::take(&mut w.sent);
-    let decode = |m: Vec<u8>| pb::GuardRequest::decode(m.as_slice()).unwrap().kind.unwrap();
-    messages.into_iter().map(decode).collect()
+    let decode = |m: &[u8]| pb::GuardRequest::decode(m).unwrap().kind.unwrap();
+    messages.iter().map(|(_, m)| decode(m)).collect()
 }
 
 fn begin(w: &mut W) -> pb::Begin {
