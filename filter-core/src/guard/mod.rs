@@ -5,6 +5,10 @@
 //! Envoy agree; the guard asks, dispatches what was granted, and reports. A dispatched write
 //! belongs to no exchange: it runs to its end whoever leaves. Its outcome is with the journal
 //! before its answer leaves.
+//!
+//! What goes to the service and comes back is a head and a whole body: trailers of writes are
+//! dropped both ways, and an answer over 32 MiB cannot be told from a broken connection (Envoy's
+//! bound for such calls). Reads pass as they are.
 
 mod answer;
 mod asking;
