@@ -6,7 +6,7 @@
 //! Losing a slot costs a question to the log or the journal, never a promise.
 //!
 //! Bucket layout, version 1: the byte `1`, then for each slot `len u16, session, epoch u64,
-//! seq u64, mark u8`, integers little endian. Anything else reads as empty.
+//! seq u64, mark u32`, integers little endian. Anything else reads as empty.
 
 use crate::bounds;
 use crate::ports::Ports;
@@ -20,7 +20,7 @@ pub struct Slot {
     /// The last number.
     pub last: Number,
     /// Gateway: where its requests go. Guard: unused.
-    pub mark: u8,
+    pub mark: u32,
 }
 
 /// A table of slots. Holds no data itself.
@@ -96,7 +96,7 @@ fn encode(slots: &[Entry]) -> Vec<u8> {
         out.extend_from_slice(session);
         out.extend_from_slice(&slot.last.epoch.to_le_bytes());
         out.extend_from_slice(&slot.last.seq.to_le_bytes());
-        out.push(slot.mark);
+        out.extend_from_slice(&slot.mark.to_le_bytes());
     }
     out
 }
@@ -121,9 +121,9 @@ fn decode_one(bytes: &[u8]) -> Option<(Entry, &[u8])> {
     let (session, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
     let (epoch, rest) = rest.split_first_chunk::<8>()?;
     let (seq, rest) = rest.split_first_chunk::<8>()?;
-    let (mark, rest) = rest.split_first()?;
+    let (mark, rest) = rest.split_first_chunk::<4>()?;
     let last = Number { epoch: u64::from_le_bytes(*epoch), seq: u64::from_le_bytes(*seq) };
-    Some(((session.to_vec(), Slot { last, mark: *mark }), rest))
+    Some(((session.to_vec(), Slot { last, mark: u32::from_le_bytes(*mark) }), rest))
 }
 
 #[cfg(test)]
@@ -206,7 +206,8 @@ mod tests {
     fn the_layout_of_a_bucket_does_not_change_unseen() {
         let bytes =
             encode(&[(b"ab".to_vec(), Slot { last: Number { epoch: 1, seq: 2 }, mark: 3 })]);
-        let want = [1, 2, 0, b'a', b'b', 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3];
+        let want =
+            [1, 2, 0, b'a', b'b', 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0];
         assert_eq!(bytes, want);
     }
 }

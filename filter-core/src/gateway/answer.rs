@@ -89,7 +89,7 @@ impl Gateway {
     ) -> Flow {
         let (word, text) = word.unzip();
         let (kind, answer) = judge(&released, word.as_ref());
-        if let (Some(word), Kind::Answered, true) = (&word, kind, self.is_sole(cx.ports)) {
+        if let (Some(word), Kind::Answered) = (&word, kind) {
             self.slots.answered(cx, &released, word.replica);
         }
         self.report(cx, released.end(kind, text.unwrap_or_default()));

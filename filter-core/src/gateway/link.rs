@@ -2,7 +2,6 @@
 
 use super::Gateway;
 use super::held::{AppendInfo, What};
-use crate::bounds;
 use crate::effects::{Effect, StreamId};
 use crate::metrics::Metric;
 use crate::ports::{Cx, Ports};
@@ -74,24 +73,6 @@ impl Gateway {
         }
     }
 
-    /// Whether the log said, to any worker of this Envoy, that this gateway alone appends. It
-    /// holds while the log is away: nobody else can append then.
-    pub(super) fn is_sole(&self, ports: &dyn Ports) -> bool {
-        ports.shared_get(&sole_key(&self.config.service)).0.is_some_and(|v| v == SOLE)
-    }
-
-    fn set_sole(&self, ports: &dyn Ports, sole: bool) {
-        let key = sole_key(&self.config.service);
-        let value: &[u8] = if sole { SOLE } else { b"shared" };
-        // Another worker may be told something at the same time; the last to be told is right.
-        for _ in 0..bounds::CAS_ATTEMPTS {
-            let (old, version) = ports.shared_get(&key);
-            if old.as_deref() == Some(value) || ports.shared_set(&key, value, version).is_ok() {
-                return;
-            }
-        }
-    }
-
     fn give_up(&mut self, cx: &mut Cx<'_>, why: &str) {
         self.stream.give_up(cx, why);
         self.held.stream_lost();
@@ -99,11 +80,12 @@ impl Gateway {
 
     fn welcomed(&mut self, cx: &mut Cx<'_>, welcome: pb::GatewayWelcome) {
         if let Some(why) = refusal(&welcome.error, welcome.version) {
-            self.set_sole(cx.ports, false);
+            // Another gateway may be there in its place.
+            self.alone.told(cx.ports, false);
             return self.give_up(cx, &why);
         }
         self.stream.welcomed(cx);
-        self.set_sole(cx.ports, welcome.sole);
+        self.alone.told(cx.ports, welcome.sole);
         self.welcome = Some(Welcome {
             log: Incarnation::from_wire(&welcome.log),
             mirror_cluster: welcome.mirror_cluster,
@@ -161,7 +143,8 @@ impl Gateway {
             }
             return self.maybe_done(cx, wait.exchange, "the log answered oddly");
         };
-        let place = self.slots.located(cx, &session, &located, self.is_sole(cx.ports));
+        let spell = self.alone.spell(cx.ports);
+        let place = self.slots.located(cx, &session, &located, spell);
         match self.let_read(cx, wait.exchange, session, place, upgrade) {
             Ok(()) => cx.emit(Effect::Resume(wait.exchange)),
             Err(reply) => self.reply(cx, wait.exchange, reply),
@@ -249,12 +232,6 @@ fn refused_reply(refused: &pb::Refused) -> Reply {
     };
     let reply = Reply::problem(problem, &refused.detail);
     if retry { reply.retry_after_ms(u64::from(refused.retry_after_ms)) } else { reply }
-}
-
-const SOLE: &[u8] = b"sole";
-
-fn sole_key(service: &str) -> String {
-    format!("reprise/gateway/{service}/sole")
 }
 
 /// The name of this Envoy's gateway: made by the first worker, kept for all in shared data.

@@ -4,6 +4,7 @@
 //! One exchange goes through [`Phase`]s. What waits for the log stands in the token table
 //! ([`held`]); what became of released writes is reported in batches ([`reports`]).
 
+mod alone;
 mod answer;
 mod body;
 mod held;
@@ -23,6 +24,7 @@ use crate::metrics::Metric;
 use crate::ports::Cx;
 use crate::reply::Reply;
 use crate::stream::Stream;
+use alone::Alone;
 use held::{Held, What};
 use link::Welcome;
 use protocol::pb;
@@ -56,6 +58,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Gateway {
     config: GatewayConfig,
+    alone: Alone,
     slots: Slots,
     stream: Stream,
     welcome: Option<Welcome>,
@@ -68,6 +71,7 @@ impl Gateway {
     /// A gateway that has met nobody yet.
     pub fn new(config: GatewayConfig) -> Gateway {
         Gateway {
+            alone: Alone::new(&config.service),
             slots: Slots::new(&config),
             stream: Stream::new("replay log"),
             welcome: None,

@@ -93,11 +93,10 @@ impl Gateway {
             cx.emit(Effect::SetRequestHeader(exchange, names::MIRROR.into(), cluster));
         }
         cx.emit(Effect::Resume(exchange));
-        if self.is_sole(cx.ports) {
-            let first = (number.seq == 1 && !numbered.known)
-                .then(|| after.flatten().map_or(Number::default(), |p| p.number));
-            self.slots.routed(cx, &append.session, route, first);
-        }
+        let before = after.flatten().map_or(Number::default(), |p| p.number);
+        let first = (number.seq == 1 && !numbered.known).then_some(before);
+        let spell = self.alone.spell(cx.ports);
+        self.slots.routed(cx, &append.session, route, first.zip(spell));
         let status = u16::try_from(numbered.status).unwrap_or(0);
         let session = append.session;
         let known = numbered.known;

@@ -156,8 +156,8 @@ impl Gateway {
         upgrade: bool,
     ) -> Flow {
         self.stream.want();
-        if self.is_sole(cx.ports)
-            && let Some(place) = self.slots.get(cx, &session)
+        if let Some(spell) = self.alone.spell(cx.ports)
+            && let Some(place) = self.slots.get(cx, &session, spell)
         {
             return match self.let_read(cx, exchange, session, place, upgrade) {
                 Ok(()) => Flow::Continue,

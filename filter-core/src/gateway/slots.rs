@@ -1,11 +1,12 @@
 //! What this Envoy knows of sessions: last acknowledged number and route, shared by its workers.
 //!
-//! Kept only while the log says that this gateway alone appends ("sole"). A slot answers for the
-//! log only if it is *exact*: it has been there, and been raised by every acknowledgement, since
-//! the log told where the session stands or since its first number. An acknowledgement for a
-//! session without a slot leaves an inexact one, so that an older answer of the log that arrives
-//! after it cannot take its place.
+//! Every acknowledgement raises its slot. A slot answers for the log only if it is *exact* in the
+//! present spell of being alone (see `alone`): it has been there, and been raised, since the log
+//! told where the session stands or since its first number. An acknowledgement for a session
+//! without a slot leaves one that is not exact, so that an older answer of the log that arrives
+//! after it cannot hide it.
 
+use super::alone::NEVER;
 use super::release::Released;
 use crate::config::GatewayConfig;
 use crate::metrics::Metric;
@@ -19,25 +20,24 @@ use protocol::{Number, Replica, SessionKey};
 pub(super) struct Place {
     pub(super) last: Number,
     pub(super) route: Route,
-    /// Nothing above `last` has been acknowledged.
-    exact: bool,
+    /// The spell in which nothing above `last` has been acknowledged.
+    exact_in: u32,
 }
 
-/// Bits of a slot's mark.
-const SECONDARY: u8 = 1;
-const EXACT: u8 = 2;
+/// The lowest bit of a slot's mark; the others are the spell.
+const SECONDARY: u32 = 1;
 
 #[derive(Debug)]
 pub(super) struct Slots(Table);
 
 fn place(slot: &Slot) -> Place {
     let route = if slot.mark & SECONDARY == 0 { Route::Primary } else { Route::Secondary };
-    Place { last: slot.last, route, exact: slot.mark & EXACT != 0 }
+    Place { last: slot.last, route, exact_in: slot.mark >> 1 }
 }
 
 fn slot(place: Place) -> Slot {
     let route = if place.route == Route::Secondary { SECONDARY } else { 0 };
-    Slot { last: place.last, mark: route | if place.exact { EXACT } else { 0 } }
+    Slot { last: place.last, mark: place.exact_in << 1 | route }
 }
 
 impl Slots {
@@ -45,9 +45,9 @@ impl Slots {
         Slots(Table::new(format!("reprise/gateway/{}/t", config.service), config.sessions))
     }
 
-    /// Where a session stands, if that is known for sure.
-    pub(super) fn get(&self, cx: &Cx<'_>, session: &SessionKey) -> Option<Place> {
-        self.0.get(cx.ports, session).as_ref().map(place).filter(|p| p.exact)
+    /// Where a session stands, if that is known for sure in this spell.
+    pub(super) fn get(&self, cx: &Cx<'_>, session: &SessionKey, spell: u32) -> Option<Place> {
+        self.0.get(cx.ports, session).as_ref().map(place).filter(|p| p.exact_in == spell)
     }
 
     fn update(
@@ -65,24 +65,24 @@ impl Slots {
     /// secondary to what should have gone to the primary is evidence against the primary.
     pub(super) fn answered(&self, cx: &mut Cx<'_>, released: &Released, by: Replica) {
         let failed_over = by == Replica::Secondary && released.route == Route::Primary;
-        let new = Place { last: released.number, route: released.route, exact: false };
+        let new = Place { last: released.number, route: released.route, exact_in: NEVER };
         self.update(cx, &released.session, |old| {
             let old = old.unwrap_or(new);
             let route = if failed_over { Route::Secondary } else { old.route };
-            Some(Place { last: old.last.max(released.number), route, exact: old.exact })
+            Some(Place { last: old.last.max(released.number), route, ..old })
         });
     }
 
     /// The log routed a write of the session. `first`: it is the session's first since this
-    /// position, so nothing above that has been acknowledged.
+    /// number, so nothing above that has been acknowledged in this spell.
     pub(super) fn routed(
         &self,
         cx: &mut Cx<'_>,
         session: &SessionKey,
         route: Route,
-        first: Option<Number>,
+        first: Option<(Number, u32)>,
     ) {
-        let new = first.map(|last| Place { last, route, exact: true });
+        let new = first.map(|(last, exact_in)| Place { last, route, exact_in });
         self.update(cx, session, |old| old.map(|old| Place { route, ..old }).or(new));
     }
 
@@ -95,21 +95,21 @@ impl Slots {
         self.update(cx, &session, |old| old.map(|old| Place { route, ..old }));
     }
 
-    /// The log told where the session stands; kept if that stays true (`sole`).
+    /// The log told where the session stands; kept if that stays true, in a spell of being alone.
     pub(super) fn located(
         &self,
         cx: &mut Cx<'_>,
         session: &SessionKey,
         located: &pb::Located,
-        sole: bool,
+        spell: Option<u32>,
     ) -> Place {
         let last = located
             .last
             .as_ref()
             .map_or(Number::default(), |p| Number { epoch: p.epoch, seq: p.seq });
         let last = self.last(cx, session).map_or(last, |known| known.max(last));
-        let place = Place { last, route: known(located.route()), exact: true };
-        if sole {
+        let place = Place { last, route: known(located.route()), exact_in: spell.unwrap_or(NEVER) };
+        if spell.is_some() {
             self.update(cx, session, |old| {
                 Some(Place { last: old.map_or(last, |old| old.last.max(last)), ..place })
             });

@@ -230,3 +230,24 @@ fn an_upgrade_goes_to_the_primary_alone_and_is_refused_while_the_session_is_pinn
     w.message(&located(token, 0, Route::Secondary));
     assert_eq!(w.seen(3).problem(), (503, "refused-while-cut".into()));
 }
+
+#[test]
+fn what_was_exact_before_others_could_append_is_not_exact_after() {
+    let host = Host::new();
+    let (mut a, mut b) = (ready(&host), ready(&host));
+    released(&mut a, 1, 1);
+    answer(&mut a, 1, "primary", 1);
+    a.head(2, &get("s", "/"), true);
+    assert!(a.seen(2).passed);
+    b.message(&welcome(false));
+    released(&mut a, 3, 2);
+    answer(&mut a, 3, "primary", 2);
+    b.message(&welcome(true));
+    a.head(4, &get("s", "/"), true);
+    assert!(!a.seen(4).passed, "another gateway may have appended meanwhile");
+    let token = locate(&mut a).token;
+    a.message(&located(token, 1, Route::Primary));
+    assert_eq!(last(&a, 4), 2, "what was acknowledged meanwhile still counts");
+    b.head(5, &get("s", "/"), true);
+    assert!(b.seen(5).passed);
+}
