@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use serde::Deserialize;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::Instant;
 
 use super::{Kind, Op, Outcome, Shared, client::Client, record};
 
@@ -57,24 +57,52 @@ pub fn lanes(
     let lane = |lane| {
         // All lanes of all sessions spread evenly over one period.
         let place = u64::from(lane) * u64::from(options.sessions) + u64::from(index);
-        let pace = period.map(|period| (period, period.mul_f64(place as f64 / all as f64)));
+        let offset = |period: Duration| period.mul_f64(place as f64 / all as f64);
+        let seed = place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let pace = period.map(|period| Pace::new(period, offset(period), seed));
         run(Arc::clone(&session), pace)
     };
     (0..lanes).map(lane).collect()
 }
 
-async fn run(session: Arc<Session>, pace: Option<(Duration, Duration)>) -> Vec<Op> {
+/// When a lane writes: every period on average, each pause between half and one and a half.
+///
+/// People do not act in step. Clients of a fixed pause would, after all of them had waited for
+/// the end of one stall, and every burst of theirs would queue.
+#[derive(Debug)]
+struct Pace {
+    period: Duration,
+    next: Instant,
+    random: u64,
+}
+
+impl Pace {
+    fn new(period: Duration, offset: Duration, seed: u64) -> Self {
+        Self { period, next: Instant::now() + offset, random: seed.wrapping_mul(2) | 1 }
+    }
+
+    /// Waits for the moment of the next write.
+    async fn wait(&mut self) {
+        tokio::time::sleep_until(self.next).await;
+        // xorshift64
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let part = (self.random >> 11) as f64 / (1_u64 << 53) as f64;
+        let planned = self.next + self.period.mul_f64(0.5 + part);
+        // What was missed in a stall is not made up for, but spread over a period.
+        let late = Instant::now() + self.period.mul_f64(part);
+        self.next = if planned < Instant::now() { late } else { planned };
+    }
+}
+
+async fn run(session: Arc<Session>, mut pace: Option<Pace>) -> Vec<Op> {
     let mut stop = session.shared.stop.clone();
-    let mut ticks = pace.map(|(period, offset)| {
-        let mut ticks = interval_at(Instant::now() + offset, period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks
-    });
     let mut ops = Vec::new();
     loop {
-        if let Some(ticks) = &mut ticks {
+        if let Some(pace) = &mut pace {
             tokio::select! {
-                _ = ticks.tick() => {}
+                () = pace.wait() => {}
                 // An error means that nobody is left who could stop it: the same.
                 _ = stop.wait_for(|stop| *stop) => return ops,
             }
