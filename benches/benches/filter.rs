@@ -11,7 +11,9 @@ use filter_core::http::Header;
 use filter_core::ports::{CasMismatch, Cx, Now, Ports};
 use filter_core::table::{Slot, Table};
 use prost::Message as _;
-use protocol::{Digest, Incarnation, Link, Number, Position, Replica, SessionKey, Verdict, Word, pb};
+use protocol::{
+    Digest, Incarnation, Link, Number, Position, Replica, SessionKey, Verdict, Word, pb,
+};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -45,21 +47,34 @@ fn with<T>(shared: &Shared, effects: &mut Vec<Effect>, f: impl FnOnce(&mut Cx<'_
 
 fn headers(more: &[(&str, &str)]) -> Vec<Header> {
     let usual = [
-        (":method", "POST"), (":path", "/items?x=1"), (":authority", "shop.example"), (":scheme", "http"),
-        ("user-agent", "bench/1.0"), ("accept", "*/*"), ("content-type", "application/json"),
-        ("content-length", "1024"), ("x-request-id", "6b1f0a5e-1111-2222-3333-444455556666"),
+        (":method", "POST"),
+        (":path", "/items?x=1"),
+        (":authority", "shop.example"),
+        (":scheme", "http"),
+        ("user-agent", "bench/1.0"),
+        ("accept", "*/*"),
+        ("content-type", "application/json"),
+        ("content-length", "1024"),
+        ("x-request-id", "6b1f0a5e-1111-2222-3333-444455556666"),
     ];
     usual.iter().chain(more).map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())).collect()
 }
 
 fn gateway(shared: &Shared) -> Gateway {
     let text = br#"{"role":"gateway","service":"shop","session":{"header":"x-session-id"},"replay_log":{"cluster":"replay-log"}}"#;
-    let Ok(Config::Gateway(config)) = config::parse(text) else { panic!("a gateway's configuration") };
+    let Ok(Config::Gateway(config)) = config::parse(text) else {
+        panic!("a gateway's configuration")
+    };
     let mut gateway = Gateway::new(*config);
     let mut effects = vec![];
     with(shared, &mut effects, |cx| gateway.tick(cx));
     with(shared, &mut effects, |cx| gateway.stream_opened(cx, 1));
-    let welcome = pb::GatewayWelcome { version: protocol::VERSION, sole: true, log: vec![1; 8], ..Default::default() };
+    let welcome = pb::GatewayWelcome {
+        version: protocol::VERSION,
+        sole: true,
+        log: vec![1; 8],
+        ..Default::default()
+    };
     let message = pb::GatewayResponse { kind: Some(pb::gateway_response::Kind::Welcome(welcome)) };
     with(shared, &mut effects, |cx| gateway.stream_message(cx, 1, &message.encode_to_vec()));
     gateway
@@ -82,20 +97,47 @@ fn write_through_a_gateway(c: &mut Criterion) {
             seq += 1;
             let exchange = seq as u32;
             let request = headers(&[("x-session-id", "s-17"), ("idempotency-key", "k")]);
-            let flow = with(&shared, &mut effects, |cx| gateway.request_headers(cx, exchange, request, false));
+            let flow = with(&shared, &mut effects, |cx| {
+                gateway.request_headers(cx, exchange, request, false)
+            });
             assert_eq!(flow, Flow::Pause);
-            with(&shared, &mut effects, |cx| gateway.request_body(cx, exchange, 1024, true, || body.clone()));
-            let Some(pb::gateway_request::Kind::Append(append)) = sent::<pb::GatewayRequest>(&effects).and_then(|m| m.kind) else {
+            with(&shared, &mut effects, |cx| {
+                gateway.request_body(cx, exchange, 1024, true, || body.clone())
+            });
+            let Some(pb::gateway_request::Kind::Append(append)) =
+                sent::<pb::GatewayRequest>(&effects).and_then(|m| m.kind)
+            else {
                 panic!("an append: {effects:?}")
             };
             link = link.next(&protocol::Id::new(append.id).expect("an id"));
-            let numbered = pb::Numbered { epoch: 1, seq, link: link.0.to_vec(), route: 1, ..Default::default() };
-            let appended = pb::Appended { token: append.token, outcome: Some(pb::appended::Outcome::Numbered(numbered)) };
-            let reply = pb::GatewayResponse { kind: Some(pb::gateway_response::Kind::Appended(appended)) }.encode_to_vec();
+            let numbered = pb::Numbered {
+                epoch: 1,
+                seq,
+                link: link.0.to_vec(),
+                route: 1,
+                ..Default::default()
+            };
+            let appended = pb::Appended {
+                token: append.token,
+                outcome: Some(pb::appended::Outcome::Numbered(numbered)),
+            };
+            let reply =
+                pb::GatewayResponse { kind: Some(pb::gateway_response::Kind::Appended(appended)) }
+                    .encode_to_vec();
             with(&shared, &mut effects, |cx| gateway.stream_message(cx, 1, &reply));
             let number = Number { epoch: 1, seq };
-            let word = Word { number: Some(number), status: 200, digest: Digest::of(b"ok"), at: Some(Position { number, link }), journal: Incarnation([1; 8]), ..Word::new(Replica::Primary, Verdict::Ran) };
-            let answer = vec![(":status".to_string(), b"200".to_vec()), ("x-reprise-word".to_string(), word.to_string().into_bytes())];
+            let word = Word {
+                number: Some(number),
+                status: 200,
+                digest: Digest::of(b"ok"),
+                at: Some(Position { number, link }),
+                journal: Incarnation([1; 8]),
+                ..Word::new(Replica::Primary, Verdict::Ran)
+            };
+            let answer = vec![
+                (":status".to_string(), b"200".to_vec()),
+                ("x-reprise-word".to_string(), word.to_string().into_bytes()),
+            ];
             with(&shared, &mut effects, |cx| gateway.response_headers(cx, exchange, &answer));
             with(&shared, &mut effects, |cx| gateway.done(cx, exchange));
         });
@@ -104,7 +146,8 @@ fn write_through_a_gateway(c: &mut Criterion) {
         b.iter(|| {
             let mut request = headers(&[("x-session-id", "s-17")]);
             request[0].1 = b"GET".to_vec();
-            let flow = with(&shared, &mut effects, |cx| gateway.request_headers(cx, 1, request, true));
+            let flow =
+                with(&shared, &mut effects, |cx| gateway.request_headers(cx, 1, request, true));
             assert_eq!(flow, Flow::Continue);
             with(&shared, &mut effects, |cx| gateway.done(cx, 1));
         });
@@ -119,7 +162,8 @@ fn write_through_a_guard(c: &mut Criterion) {
     let mut effects = vec![];
     with(&shared, &mut effects, |cx| guard.tick(cx));
     with(&shared, &mut effects, |cx| guard.stream_opened(cx, 1));
-    let welcome = pb::GuardWelcome { version: protocol::VERSION, journal: vec![1; 8], ..Default::default() };
+    let welcome =
+        pb::GuardWelcome { version: protocol::VERSION, journal: vec![1; 8], ..Default::default() };
     let message = pb::GuardResponse { kind: Some(pb::guard_response::Kind::Welcome(welcome)) };
     with(&shared, &mut effects, |cx| guard.stream_message(cx, 1, &message.encode_to_vec()));
     let (mut seq, mut link) = (0, Link::START);
@@ -129,27 +173,52 @@ fn write_through_a_guard(c: &mut Criterion) {
             seq += 1;
             let exchange = seq as u32;
             link = link.next(&protocol::Id::new("k").expect("an id"));
-            let stamp = format!("v=1;kind=write;session=s-17;number=1.{seq};link={link};id=k;time=1700000000000");
+            let stamp = format!(
+                "v=1;kind=write;session=s-17;number=1.{seq};link={link};id=k;time=1700000000000"
+            );
             let request = headers(&[("x-reprise-stamp", &stamp)]);
             with(&shared, &mut effects, |cx| guard.request_headers(cx, exchange, request, false));
-            with(&shared, &mut effects, |cx| guard.request_body(cx, exchange, 1024, true, || body.clone()));
-            let Some(pb::guard_request::Kind::Begin(begin)) = sent::<pb::GuardRequest>(&effects).and_then(|m| m.kind) else {
+            with(&shared, &mut effects, |cx| {
+                guard.request_body(cx, exchange, 1024, true, || body.clone())
+            });
+            let Some(pb::guard_request::Kind::Begin(begin)) =
+                sent::<pb::GuardRequest>(&effects).and_then(|m| m.kind)
+            else {
                 panic!("a begin: {effects:?}")
             };
-            let begun = pb::Begun { token: begin.token, verdict: pb::begun::Verdict::Run as i32, ..Default::default() };
-            let reply = pb::GuardResponse { kind: Some(pb::guard_response::Kind::Begun(begun)) }.encode_to_vec();
+            let begun = pb::Begun {
+                token: begin.token,
+                verdict: pb::begun::Verdict::Run as i32,
+                ..Default::default()
+            };
+            let reply = pb::GuardResponse { kind: Some(pb::guard_response::Kind::Begun(begun)) }
+                .encode_to_vec();
             with(&shared, &mut effects, |cx| guard.stream_message(cx, 1, &reply));
-            let Some(call) = effects.iter().find_map(|e| match e { Effect::Dispatch(d) => Some(d.token), _ => None }) else {
+            let Some(call) = effects.iter().find_map(|e| match e {
+                Effect::Dispatch(d) => Some(d.token),
+                _ => None,
+            }) else {
                 panic!("a dispatch: {effects:?}")
             };
             with(&shared, &mut effects, |cx| guard.dispatched(cx, call, true));
-            let answer = vec![(":status".to_string(), b"200".to_vec()), ("x-envoy-upstream-service-time".to_string(), b"1".to_vec())];
-            with(&shared, &mut effects, |cx| guard.call_ended(cx, call, answer, b"{\"count\":1}".to_vec()));
-            let Some(pb::guard_request::Kind::Outcome(outcome)) = sent::<pb::GuardRequest>(&effects).and_then(|m| m.kind) else {
+            let answer = vec![
+                (":status".to_string(), b"200".to_vec()),
+                ("x-envoy-upstream-service-time".to_string(), b"1".to_vec()),
+            ];
+            with(&shared, &mut effects, |cx| {
+                guard.call_ended(cx, call, answer, b"{\"count\":1}".to_vec())
+            });
+            let Some(pb::guard_request::Kind::Outcome(outcome)) =
+                sent::<pb::GuardRequest>(&effects).and_then(|m| m.kind)
+            else {
                 panic!("an outcome: {effects:?}")
             };
-            let noted = pb::Noted { token: outcome.token, at: Some(pb::Position { epoch: 1, seq, link: link.0.to_vec() }) };
-            let reply = pb::GuardResponse { kind: Some(pb::guard_response::Kind::Noted(noted)) }.encode_to_vec();
+            let noted = pb::Noted {
+                token: outcome.token,
+                at: Some(pb::Position { epoch: 1, seq, link: link.0.to_vec() }),
+            };
+            let reply = pb::GuardResponse { kind: Some(pb::guard_response::Kind::Noted(noted)) }
+                .encode_to_vec();
             with(&shared, &mut effects, |cx| guard.stream_message(cx, 1, &reply));
             with(&shared, &mut effects, |cx| guard.done(cx, exchange));
         });
@@ -159,7 +228,8 @@ fn write_through_a_guard(c: &mut Criterion) {
 fn table(c: &mut Criterion) {
     let shared = Shared::default();
     let table = Table::new("t".to_string(), 16_384);
-    let sessions: Vec<SessionKey> = (0..2000).map(|i| SessionKey::new(format!("session-{i}")).expect("a key")).collect();
+    let sessions: Vec<SessionKey> =
+        (0..2000).map(|i| SessionKey::new(format!("session-{i}")).expect("a key")).collect();
     let mut i = 0;
     c.bench_function("table: raise one of 2,000 sessions", |b| {
         b.iter(|| {
@@ -179,13 +249,31 @@ fn table(c: &mut Criterion) {
 fn codec(c: &mut Criterion) {
     let mut group = c.benchmark_group("codec");
     for size in [1024_usize, 7 * 1024] {
-        let append = pb::Append { token: 1, session: "s-17".into(), id: "k".into(), method: "POST".into(), path: "/items".into(), body: vec![b'x'; size],
-            headers: headers(&[]).into_iter().map(|(name, value)| pb::Header { name, value }).collect(), ..Default::default() };
-        let message = pb::GatewayRequest { kind: Some(pb::gateway_request::Kind::Append(append)), ends: vec![] };
+        let append = pb::Append {
+            token: 1,
+            session: "s-17".into(),
+            id: "k".into(),
+            method: "POST".into(),
+            path: "/items".into(),
+            body: vec![b'x'; size],
+            headers: headers(&[])
+                .into_iter()
+                .map(|(name, value)| pb::Header { name, value })
+                .collect(),
+            ..Default::default()
+        };
+        let message = pb::GatewayRequest {
+            kind: Some(pb::gateway_request::Kind::Append(append)),
+            ends: vec![],
+        };
         let bytes = message.encode_to_vec();
         group.throughput(Throughput::Bytes(bytes.len() as u64));
-        group.bench_function(format!("encode an append of {size} bytes"), |b| b.iter(|| black_box(message.encode_to_vec())));
-        group.bench_function(format!("decode an append of {size} bytes"), |b| b.iter(|| pb::GatewayRequest::decode(black_box(bytes.as_slice()))));
+        group.bench_function(format!("encode an append of {size} bytes"), |b| {
+            b.iter(|| black_box(message.encode_to_vec()))
+        });
+        group.bench_function(format!("decode an append of {size} bytes"), |b| {
+            b.iter(|| pb::GatewayRequest::decode(black_box(bytes.as_slice())))
+        });
     }
     group.finish();
 }

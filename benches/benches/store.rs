@@ -6,7 +6,7 @@ use replay_log::store::{SledStore, Store as _, Write};
 
 fn commit(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut store = SledStore::open(&dir.path().join("store")).expect("opens");
+    let mut store = SledStore::open(dir.path().join("store")).expect("opens");
     let mut group = c.benchmark_group("sled: one durable commit");
     group.sample_size(30);
     let mut next: u64 = 0;

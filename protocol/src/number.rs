@@ -80,11 +80,7 @@ impl Position {
 
     /// As a message.
     pub fn to_wire(self) -> pb::Position {
-        pb::Position {
-            epoch: self.number.epoch,
-            seq: self.number.seq,
-            link: self.link.0.to_vec(),
-        }
+        pb::Position { epoch: self.number.epoch, seq: self.number.seq, link: self.link.0.to_vec() }
     }
 
     pub(crate) fn parse(s: &str) -> Option<Position> {

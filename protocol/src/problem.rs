@@ -42,16 +42,32 @@ impl Problem {
         match self {
             Problem::NoSession => (400, "no-session", "The request names no session"),
             Problem::InvalidId => (400, "invalid-id", "The session key or write id is not valid"),
-            Problem::ReservedHeader => (400, "reserved-header", "The request carries a reserved header"),
-            Problem::BodyTooLarge => (413, "body-too-large", "The body is larger than this route takes"),
-            Problem::PayloadMismatch => (422, "payload-mismatch", "The idempotency key was used with another payload"),
+            Problem::ReservedHeader => {
+                (400, "reserved-header", "The request carries a reserved header")
+            }
+            Problem::BodyTooLarge => {
+                (413, "body-too-large", "The body is larger than this route takes")
+            }
+            Problem::PayloadMismatch => {
+                (422, "payload-mismatch", "The idempotency key was used with another payload")
+            }
             Problem::LogUnavailable => (503, "log-unavailable", "The write could not be recorded"),
             Problem::LogFull => (503, "log-full", "The replay log is full"),
-            Problem::RefusedWhileCut => (503, "refused-while-cut", "This route is closed while the primary is cut off"),
-            Problem::MaybeDone => (503, "maybe-done", "The write is recorded and its result is not known yet"),
-            Problem::ReadUnavailable => (503, "read-unavailable", "No replica can answer this read now"),
-            Problem::Unnumbered => (400, "unnumbered-write", "A write without a number came to a guard"),
-            Problem::NumberConflict => (409, "number-conflict", "The number of the write does not fit"),
+            Problem::RefusedWhileCut => {
+                (503, "refused-while-cut", "This route is closed while the primary is cut off")
+            }
+            Problem::MaybeDone => {
+                (503, "maybe-done", "The write is recorded and its result is not known yet")
+            }
+            Problem::ReadUnavailable => {
+                (503, "read-unavailable", "No replica can answer this read now")
+            }
+            Problem::Unnumbered => {
+                (400, "unnumbered-write", "A write without a number came to a guard")
+            }
+            Problem::NumberConflict => {
+                (409, "number-conflict", "The number of the write does not fit")
+            }
             Problem::NotRun => (503, "not-run", "The replica cannot run the write now"),
         }
     }
@@ -69,8 +85,7 @@ impl Problem {
     /// The body: type, title, status, detail.
     pub fn body(self, detail: &str) -> Vec<u8> {
         let (status, _, title) = self.parts();
-        let value =
-            json!({"type": self.urn(), "title": title, "status": status, "detail": detail});
+        let value = json!({"type": self.urn(), "title": title, "status": status, "detail": detail});
         value.to_string().into_bytes()
     }
 }

@@ -122,8 +122,7 @@ impl fmt::Display for WriteStamp {
         if let Some(after) = &self.after {
             write!(f, ";after={after}")?;
         }
-        for (set, flag) in
-            [(self.delivery, "delivery"), (self.noop, "noop"), (self.again, "again")]
+        for (set, flag) in [(self.delivery, "delivery"), (self.noop, "noop"), (self.again, "again")]
         {
             if set {
                 write!(f, ";{flag}")?;

@@ -9,8 +9,8 @@ fn the_generated_code_is_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let out = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let service = root.join("../replay-service/src/generated");
-    let descriptors =
-        protox::compile([root.join("proto/replay_log.proto")], [root.join("proto")]).expect("the proto compiles");
+    let descriptors = protox::compile([root.join("proto/replay_log.proto")], [root.join("proto")])
+        .expect("the proto compiles");
     let name = "reprise.replaylog.v1.rs";
     let messages = out.join("messages");
     let server = out.join("server");
@@ -30,9 +30,10 @@ fn the_generated_code_is_current() {
         .out_dir(&server)
         .compile_fds(descriptors)
         .expect("the server generates");
-    for (fresh, committed) in
-        [(messages.join(name), root.join("src/generated").join(name)), (server.join(name), service.join(name))]
-    {
+    for (fresh, committed) in [
+        (messages.join(name), root.join("src/generated").join(name)),
+        (server.join(name), service.join(name)),
+    ] {
         let fresh = std::fs::read_to_string(&fresh).expect("generated");
         if std::env::var_os("UPDATE_GENERATED").is_some() {
             std::fs::create_dir_all(committed.parent().expect("a directory")).expect("a directory");

@@ -89,8 +89,19 @@ fn a_stamp_that_is_not_whole_is_none() {
 fn a_word_is_read_back_with_every_verdict() {
     use Verdict as V;
     for verdict in [
-        V::Ran, V::Forced, V::Remembered, V::Forgotten, V::Running, V::Gap, V::InDoubt,
-        V::Conflict, V::StaleEpoch, V::NotRun, V::Read, V::StaleRead, V::Ready,
+        V::Ran,
+        V::Forced,
+        V::Remembered,
+        V::Forgotten,
+        V::Running,
+        V::Gap,
+        V::InDoubt,
+        V::Conflict,
+        V::StaleEpoch,
+        V::NotRun,
+        V::Read,
+        V::StaleRead,
+        V::Ready,
     ] {
         let bare = Word::new(Replica::Secondary, verdict);
         let full = Word {
@@ -105,7 +116,9 @@ fn a_word_is_read_back_with_every_verdict() {
             assert_eq!(Word::parse(&word.to_string()), Some(word));
         }
     }
-    for text in ["", "ran", "v=1;replica=primary", "v=1;verdict=ran", "v=1;replica=third;verdict=ran"] {
+    for text in
+        ["", "ran", "v=1;replica=primary", "v=1;verdict=ran", "v=1;replica=third;verdict=ran"]
+    {
         assert_eq!(Word::parse(text), None, "{text}");
     }
 }
@@ -136,7 +149,10 @@ fn a_problem_is_json_with_a_stable_type() {
     let body = Problem::PayloadMismatch.body("key \"k\"");
     let value: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(value["type"], "urn:reprise:problem:payload-mismatch");
-    assert_eq!((value["status"].as_u64(), value["detail"].as_str()), (Some(422), Some("key \"k\"")));
+    assert_eq!(
+        (value["status"].as_u64(), value["detail"].as_str()),
+        (Some(422), Some("key \"k\""))
+    );
 }
 
 #[test]

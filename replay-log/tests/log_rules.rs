@@ -308,7 +308,10 @@ fn different_answers_of_the_replicas_are_listed_with_both() {
     let status = desk.log.status();
     assert_eq!(status.diverged.len(), 1);
     let case = &status.diverged[0];
-    assert_eq!((case.kind.as_str(), case.method.as_str(), case.path.as_str()), ("diverged_status", "POST", "/sale"));
+    assert_eq!(
+        (case.kind.as_str(), case.method.as_str(), case.path.as_str()),
+        ("diverged_status", "POST", "/sale")
+    );
     assert_eq!((case.answers[0].0, case.answers[1].0), (200, 500));
     assert_eq!(status.entries, 0, "the session goes on");
     desk.restart();
@@ -407,7 +410,11 @@ fn a_log_older_than_a_guard_quarantines_the_session_and_opens_a_forced_epoch() {
     let before = desk.log.incarnation();
     let c = desk.number("s", "c");
     assert_eq!((c.epoch, c.seq), (a.epoch, b.seq), "the copy gives out a number again");
-    let word = Word { verdict: Verdict::Conflict, at: ran(Replica::Primary, &desk.number("s", "d"), 0).at, ..ran(Replica::Primary, &c, 0) };
+    let word = Word {
+        verdict: Verdict::Conflict,
+        at: ran(Replica::Primary, &desk.number("s", "d"), 0).at,
+        ..ran(Replica::Primary, &c, 0)
+    };
     let mut word = word;
     if let Some(at) = &mut word.at {
         at.number.seq = 9;

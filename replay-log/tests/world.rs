@@ -5,10 +5,10 @@
 //! The model is a list of ids per session in the order of their numbers. Whatever happens, each
 //! replica has run a prefix of it, each write once; and when all heals, all of it.
 
-#[path = "world/site.rs"]
-mod site;
 #[path = "world/guard.rs"]
 mod guard;
+#[path = "world/site.rs"]
+mod site;
 
 use proptest::prelude::*;
 use site::World;

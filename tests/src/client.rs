@@ -73,12 +73,19 @@ impl Client {
     /// Any request.
     pub fn request(&self, method: Method, path: &str) -> Sending {
         let uri = format!("http://{}{path}", self.target);
-        Sending { client: self.clone(), request: Request::builder().method(method).uri(uri), body: whole("") }
+        Sending {
+            client: self.clone(),
+            request: Request::builder().method(method).uri(uri),
+            body: whole(""),
+        }
     }
 
     /// A write with a label, its id not given.
     pub fn write(&self, session: &str, label: &str) -> Sending {
-        self.request(Method::POST, "/items").session(session).header("x-label", label).body(whole(label.to_string()))
+        self.request(Method::POST, "/items")
+            .session(session)
+            .header("x-label", label)
+            .body(whole(label.to_string()))
     }
 
     /// A read of a session.
@@ -121,7 +128,12 @@ impl Sending {
             anyhow::Ok((head, body))
         };
         let (head, body) = tokio::time::timeout(Duration::from_secs(20), exchange).await??;
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, took: begun.elapsed() })
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+            took: begun.elapsed(),
+        })
     }
 
     /// Sends it and hands the answer over as it streams.

@@ -62,13 +62,16 @@ impl Sites {
     pub async fn start_with(change: impl FnOnce(&mut StackOptions)) -> Result<Sites> {
         let dir = tempfile::tempdir()?;
         let till = till_binary()?;
-        let primary = TillCommand::new(&till, &dir.path().join("primary"), "primary").start().await?;
-        let secondary = TillCommand::new(&till, &dir.path().join("secondary"), "secondary").start().await?;
+        let primary =
+            TillCommand::new(&till, &dir.path().join("primary"), "primary").start().await?;
+        let secondary =
+            TillCommand::new(&till, &dir.path().join("secondary"), "secondary").start().await?;
         let mut ports = PortBlock::reserve()?;
         let cloud_port = ports.take()?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let link = Relay::start(any, (Ipv4Addr::LOCALHOST, cloud_port).into()).await?;
-        let mut options = StackOptions::new(primary.addr(), secondary.addr(), dir.path().join("stack"));
+        let mut options =
+            StackOptions::new(primary.addr(), secondary.addr(), dir.path().join("stack"));
         options.cloud_port = Some(cloud_port);
         options.cloud_via = Some(link.addr());
         options.detect_ms = DETECT_MS;
@@ -201,9 +204,16 @@ impl Sites {
 
     /// Plays the operator who has seen that a session's write in doubt ran at both replicas.
     pub async fn resolve_both(&self, session: &str) -> Result<()> {
-        for (replica, admin) in [("primary", self.stack.journal_admin), ("secondary", self.stack.log_admin)] {
+        for (replica, admin) in
+            [("primary", self.stack.journal_admin), ("secondary", self.stack.log_admin)]
+        {
             let journal = status_of(admin).await?["journal"].take();
-            for doubt in journal["in_doubt"].as_array().into_iter().flatten().filter(|d| d["session"] == session) {
+            for doubt in journal["in_doubt"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|d| d["session"] == session)
+            {
                 let body = serde_json::json!({"session": session, "number": doubt["number"], "replica": replica, "action": "skip"});
                 let answer = xtask::stack::http::post(admin, "/resolve", &body.to_string()).await?;
                 ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
@@ -220,7 +230,9 @@ impl Sites {
             _ => (&self.secondary, &self.primary, self.stack.log_admin),
         };
         let seq: usize = number.rsplit('.').next().unwrap_or_default().parse()?;
-        let Some(label) = labels(there, session).await?.get(seq - 1).cloned() else { return Ok(()) };
+        let Some(label) = labels(there, session).await?.get(seq - 1).cloned() else {
+            return Ok(());
+        };
         let has_run = labels(here, session).await?.contains(&label);
         let action = if has_run { "skip" } else { "redo" };
         let body = serde_json::json!({"session": session, "number": number, "replica": replica, "action": action});

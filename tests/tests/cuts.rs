@@ -10,7 +10,11 @@ use std::time::Duration;
 use tests::{DETECT_MS, Sites, sites_test};
 
 /// A load through a cut of three seconds and a return under load, and what must hold of it.
-async fn through_a_cut(sites: &Sites, mode: Mode, change: impl FnOnce(&mut LoadOptions)) -> Result<Record> {
+async fn through_a_cut(
+    sites: &Sites,
+    mode: Mode,
+    change: impl FnOnce(&mut LoadOptions),
+) -> Result<Record> {
     let mut options = sites.load();
     change(&mut options);
     let load = Load::start(options);
@@ -18,7 +22,9 @@ async fn through_a_cut(sites: &Sites, mode: Mode, change: impl FnOnce(&mut LoadO
     sites.link.set(mode).await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     sites.mend().await?;
-    let handed_back = |s: &serde_json::Value| s["log"]["handed_back"].as_u64() >= Some(8) && s["log"]["pinned"] == 0;
+    let handed_back = |s: &serde_json::Value| {
+        s["log"]["handed_back"].as_u64() >= Some(8) && s["log"]["pinned"] == 0
+    };
     sites.until("every session is handed back under load", handed_back).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (record, _) = sites.judge(load).await?;

@@ -28,21 +28,12 @@ pub enum Step {
     Tidy,
 }
 
-const TEST: [Step; 7] = [
-    Step::Units,
-    Step::Examples,
-    Step::Wasm,
-    Step::Build,
-    Step::E2e,
-    Step::Benches,
-    Step::Tidy,
-];
+const TEST: [Step; 7] =
+    [Step::Units, Step::Examples, Step::Wasm, Step::Build, Step::E2e, Step::Benches, Step::Tidy];
 
 /// Runs the steps of `test`: all, or those named. An error if any failed.
 pub fn test(only: &[Step]) -> Result<()> {
-    let wanted = TEST
-        .into_iter()
-        .filter(|step| only.is_empty() || only.contains(step));
+    let wanted = TEST.into_iter().filter(|step| only.is_empty() || only.contains(step));
     let steps = wanted.map(|step| (step.name(), move || step.run()));
     finish(steps.map(|(name, run)| timed(name, run)).collect())
 }
@@ -50,9 +41,7 @@ pub fn test(only: &[Step]) -> Result<()> {
 /// Checks formats, lints and tidiness; then, if they hold and unless told otherwise, runs `test`.
 pub fn ci(lint_only: bool) -> Result<()> {
     finish(vec![
-        timed("format", || {
-            run(repo::cargo().args(["fmt", "--all", "--check"]))
-        }),
+        timed("format", || run(repo::cargo().args(["fmt", "--all", "--check"]))),
         timed("lint", lint),
         timed("lint of the filter", lint_filter),
         timed("tidy", tidy::run),
@@ -76,9 +65,7 @@ impl Step {
     fn run(self) -> Result<()> {
         match self {
             Self::Units => units(),
-            Self::Examples => run(repo::cargo()
-                .args(["test", "--quiet", "--doc"])
-                .args(NATIVE)),
+            Self::Examples => run(repo::cargo().args(["test", "--quiet", "--doc"]).args(NATIVE)),
             Self::Wasm => wasm(),
             Self::Build => build(),
             Self::E2e => e2e(),
@@ -130,19 +117,9 @@ fn wasm() -> Result<()> {
 
 /// How many tests passed, by what the runner says of each binary.
 fn passed(output: &str) -> usize {
-    let results = output
-        .lines()
-        .filter_map(|line| line.strip_prefix("test result: "));
+    let results = output.lines().filter_map(|line| line.strip_prefix("test result: "));
     results
-        .filter_map(|result| {
-            result
-                .split_once(". ")?
-                .1
-                .split(' ')
-                .next()?
-                .parse::<usize>()
-                .ok()
-        })
+        .filter_map(|result| result.split_once(". ")?.1.split(' ').next()?.parse::<usize>().ok())
         .sum()
 }
 
@@ -190,29 +167,19 @@ fn has_nextest() -> bool {
 
 fn lint() -> Result<()> {
     run(repo::cargo()
-        .args([
-            "clippy",
-            "--workspace",
-            "--exclude=reprise-filter",
-            "--all-targets",
-        ])
+        .args(["clippy", "--workspace", "--exclude=reprise-filter", "--all-targets"])
         .args(["--", "--deny=warnings"]))
 }
 
 fn lint_filter() -> Result<()> {
     run(repo::cargo()
-        .args([
-            "clippy",
-            "--package=reprise-filter",
-            "--target=wasm32-wasip1",
-        ])
+        .args(["clippy", "--package=reprise-filter", "--target=wasm32-wasip1"])
         .args(["--", "--deny=warnings"]))
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("run {}", command.get_program().display()))?;
+    let status =
+        command.status().with_context(|| format!("run {}", command.get_program().display()))?;
     if !status.success() {
         bail!("{status}");
     }
@@ -233,11 +200,7 @@ fn timed(name: &'static str, run: impl FnOnce() -> Result<()>) -> Outcome {
     if let Err(error) = &result {
         eprintln!("{name} failed: {error:#}");
     }
-    Outcome {
-        name,
-        took: begun.elapsed(),
-        result,
-    }
+    Outcome { name, took: begun.elapsed(), result }
 }
 
 fn finish(outcomes: Vec<Outcome>) -> Result<()> {
@@ -256,11 +219,7 @@ fn summary(outcomes: &[Outcome]) -> (String, usize) {
         let _ = writeln!(out, "{name:<20} {word:<7} {:>7.1} s", took.as_secs_f64());
     }
     let failed = outcomes.iter().filter(|step| step.result.is_err()).count();
-    let _ = write!(
-        out,
-        "steps: {} passed, {failed} failed",
-        outcomes.len() - failed
-    );
+    let _ = write!(out, "steps: {} passed, {failed} failed", outcomes.len() - failed);
     (out, failed)
 }
 

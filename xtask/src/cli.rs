@@ -7,11 +7,7 @@ use crate::up::UpArgs;
 
 /// The tasks of this repository.
 #[derive(Debug, Parser)]
-#[command(
-    name = "xtask",
-    bin_name = "cargo xtask",
-    disable_help_subcommand = true
-)]
+#[command(name = "xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -5,9 +5,7 @@ use std::process::Command;
 
 /// The root of the repository, as this crate was built from it.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
 /// Where cargo puts what it builds: `CARGO_TARGET_DIR`, or `target` below the root.

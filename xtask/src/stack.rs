@@ -65,12 +65,8 @@ pub enum Process {
 
 impl Process {
     /// All of them, in the order in which they are started.
-    pub const ALL: [Self; 4] = [
-        Self::CloudReprise,
-        Self::EdgeReprise,
-        Self::CloudEnvoy,
-        Self::EdgeEnvoy,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::CloudReprise, Self::EdgeReprise, Self::CloudEnvoy, Self::EdgeEnvoy];
 
     /// Its name in messages and, with `.log`, of its log file.
     pub fn name(self) -> &'static str {
@@ -123,11 +119,7 @@ impl Stack {
     /// Starts everything with the given tools and waits until it is ready.
     pub async fn start_with(options: StackOptions, tools: &Tools) -> Result<Self> {
         let mut options = options;
-        for dir in [
-            options.data.clone(),
-            options.data.join("edge"),
-            options.data.join("cloud"),
-        ] {
+        for dir in [options.data.clone(), options.data.join("edge"), options.data.join("cloud")] {
             std::fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
         }
         options.data = options.data.canonicalize()?;
@@ -148,12 +140,7 @@ impl Stack {
         }
         // A replica may be away when a stack starts, so this is awaited but not demanded.
         let guards = [places.primary_via, stack.guard_secondary];
-        ready::healthy(
-            stack.edge_admin,
-            &guards,
-            times::first_checks(options.detect_ms),
-        )
-        .await;
+        ready::healthy(stack.edge_admin, &guards, times::first_checks(options.detect_ms)).await;
         Ok(stack)
     }
 
@@ -222,10 +209,7 @@ impl Stack {
             async move {
                 let mut exited = exited?;
                 let status = *exited.wait_for(Option::is_some).await?;
-                Ok((
-                    process,
-                    status.ok_or_else(|| anyhow!("ended without a status"))?,
-                ))
+                Ok((process, status.ok_or_else(|| anyhow!("ended without a status"))?))
             }
         };
         tokio::select! {
@@ -291,9 +275,7 @@ impl Stack {
     fn child<T>(&self, process: Process, ask: impl FnOnce(&Child) -> T) -> Result<T> {
         let children = self.children();
         let child = children.get(&process);
-        Ok(ask(child.ok_or_else(|| {
-            anyhow!("{} was not started", process.name())
-        })?))
+        Ok(ask(child.ok_or_else(|| anyhow!("{} was not started", process.name()))?))
     }
 
     async fn end(&self, process: Process, signal: Signal) -> Result<()> {
@@ -315,11 +297,9 @@ impl Stack {
 
     async fn ready(&self, process: Process) -> Result<()> {
         let (admin, path, listeners) = match process {
-            Process::EdgeEnvoy => (
-                self.edge_admin,
-                "/ready",
-                vec![self.clients, self.guard_secondary, self.delivery],
-            ),
+            Process::EdgeEnvoy => {
+                (self.edge_admin, "/ready", vec![self.clients, self.guard_secondary, self.delivery])
+            }
             Process::CloudEnvoy => (self.cloud_admin, "/ready", vec![self.cloud]),
             Process::EdgeReprise => (self.log_admin, "/healthz", vec![self.log_grpc]),
             Process::CloudReprise => (self.journal_admin, "/healthz", vec![self.journal_grpc]),
@@ -360,20 +340,12 @@ fn places(options: &StackOptions, ports: &mut PortBlock) -> Result<Places> {
 fn spec(process: Process, options: &StackOptions, tools: &Tools) -> Spec {
     let config = |name: &str| options.data.join(name);
     match process {
-        Process::EdgeEnvoy => envoy_spec(
-            process.name(),
-            tools,
-            &config("edge.yaml"),
-            &options.data,
-            options.workers,
-        ),
-        Process::CloudEnvoy => envoy_spec(
-            process.name(),
-            tools,
-            &config("cloud.yaml"),
-            &options.data,
-            options.workers,
-        ),
+        Process::EdgeEnvoy => {
+            envoy_spec(process.name(), tools, &config("edge.yaml"), &options.data, options.workers)
+        }
+        Process::CloudEnvoy => {
+            envoy_spec(process.name(), tools, &config("cloud.yaml"), &options.data, options.workers)
+        }
         Process::EdgeReprise => {
             reprise_spec(process.name(), tools, &config("edge.toml"), &options.data)
         }
@@ -399,12 +371,7 @@ fn envoy_spec(name: &'static str, tools: &Tools, config: &Path, data: &Path, wor
     args.extend(["--disable-hot-restart", "--concurrency"].map(Into::into));
     args.push(workers.max(1).to_string().into());
     args.extend(["-l", "warning", "--component-log-level", "wasm:info"].map(Into::into));
-    Spec {
-        name,
-        program: tools.envoy.clone(),
-        args,
-        log: data.join(format!("{name}.log")),
-    }
+    Spec { name, program: tools.envoy.clone(), args, log: data.join(format!("{name}.log")) }
 }
 
 async fn status(admin: SocketAddr) -> Result<Value> {

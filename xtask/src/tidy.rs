@@ -58,10 +58,7 @@ impl Tree {
             }
         }
         paths.sort();
-        Ok(Self {
-            root: root.to_owned(),
-            paths,
-        })
+        Ok(Self { root: root.to_owned(), paths })
     }
 
     /// Files with one of these extensions.
@@ -99,13 +96,7 @@ mod tests {
             std::fs::write(path, "").unwrap();
         }
         let tree = Tree::read(dir.path()).unwrap();
-        for there in [
-            "a/src/deep.rs",
-            "src/deep.rs",
-            "deep.rs",
-            "a/src/",
-            "README.md",
-        ] {
+        for there in ["a/src/deep.rs", "src/deep.rs", "deep.rs", "a/src/", "README.md"] {
             assert!(tree.has(there), "{there}");
         }
         for missing in ["eep.rs", "x.rs", "y.rs", "b/src/deep.rs"] {

@@ -47,11 +47,7 @@ impl Tools {
                 .clone()
                 .map_err(|error| anyhow!(error))?,
         };
-        Ok(Self {
-            envoy,
-            reprise,
-            filter,
-        })
+        Ok(Self { envoy, reprise, filter })
     }
 }
 
@@ -82,15 +78,12 @@ fn named(variable: &str) -> Result<Option<PathBuf>> {
 /// The program of that name on the PATH.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .find(|file| is_program(file))
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| is_program(file))
 }
 
 fn is_program(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    file.metadata()
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

@@ -107,11 +107,7 @@ async fn options(args: UpArgs) -> Result<StackOptions> {
 
 /// `target/up` means the repository's, wherever the command is called.
 fn from_root(data: &Path) -> PathBuf {
-    if data == Path::new("target/up") {
-        repo::root().join(data)
-    } else {
-        data.to_owned()
-    }
+    if data == Path::new("target/up") { repo::root().join(data) } else { data.to_owned() }
 }
 
 /// An address for a name, IPv4 before IPv6.
@@ -121,9 +117,7 @@ async fn resolve(name: &str) -> Result<SocketAddr> {
         .with_context(|| format!("{name:?} is not the HOST:PORT of anything"))?
         .collect();
     let v4 = found.iter().find(|address| address.is_ipv4());
-    v4.or(found.first())
-        .copied()
-        .ok_or_else(|| anyhow!("{name:?} has no address"))
+    v4.or(found.first()).copied().ok_or_else(|| anyhow!("{name:?} has no address"))
 }
 
 /// Starts again whatever ends by itself; slower if it does so at once.
@@ -169,10 +163,7 @@ mod tests {
 
     #[test]
     fn the_default_directory_is_the_repositorys_own() {
-        assert_eq!(
-            from_root(Path::new("target/up")),
-            repo::root().join("target/up")
-        );
+        assert_eq!(from_root(Path::new("target/up")), repo::root().join("target/up"));
         assert_eq!(from_root(Path::new("/tmp/x")), Path::new("/tmp/x"));
     }
 }

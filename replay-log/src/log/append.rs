@@ -5,10 +5,10 @@ use super::session::{Entry, Fingerprint, Held, Session};
 use super::{Log, Staged, record};
 use crate::store::Write;
 use crate::{Now, StreamId};
+use pb::refused::Reason;
 use prost::Message as _;
 use protocol::{Id, Number, Position, Replica, SessionKey, limits, pb};
 use sha2::{Digest as _, Sha256};
-use pb::refused::Reason;
 
 /// What a refused writer is told to wait when the log is full or the primary away.
 const RETRY_AFTER_MS: u32 = 1000;
@@ -25,7 +25,8 @@ fn fingerprint(a: &pb::Append) -> Fingerprint {
 }
 
 fn validate(a: &pb::Append) -> Result<(SessionKey, Id), String> {
-    let session = SessionKey::new(a.session.as_str()).map_err(|e| format!("the session key {e}"))?;
+    let session =
+        SessionKey::new(a.session.as_str()).map_err(|e| format!("the session key {e}"))?;
     let id = Id::new(a.id.as_str()).map_err(|e| format!("the id {e}"))?;
     let headers: usize = a.headers.iter().map(|h| h.name.len() + h.value.len()).sum();
     if !protocol::names::is_write(&a.method) {
@@ -258,7 +259,8 @@ impl Log {
     /// The gateway never released the write of this token. It becomes a no-op if nobody else
     /// released it and no delivery has begun.
     pub(super) fn cancel(&mut self, now: Now, cancel: &pb::Cancel) {
-        let (Ok(key), Ok(id)) = (SessionKey::new(cancel.session.as_str()), Id::new(cancel.id.as_str()))
+        let (Ok(key), Ok(id)) =
+            (SessionKey::new(cancel.session.as_str()), Id::new(cancel.id.as_str()))
         else {
             return;
         };
@@ -292,7 +294,8 @@ impl Log {
     }
 
     pub(super) fn locate(&mut self, now: Now, stream: StreamId, locate: &pb::Locate) {
-        let mut located = pb::Located { token: locate.token, last: None, route: pb::Route::Primary as i32 };
+        let mut located =
+            pb::Located { token: locate.token, last: None, route: pb::Route::Primary as i32 };
         if let Ok(key) = SessionKey::new(locate.session.as_str())
             && let Some(session) = self.load(&key)
         {

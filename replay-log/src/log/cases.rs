@@ -1,9 +1,9 @@
 //! What an operator must see: divergences, conflicts, forced epochs, quarantine, doubts; and the
 //! recent events. Cases are durable and bounded; doubts and events live in memory.
 
+use super::Log;
 use super::record::{self, StoredCase, StoredEntry};
 use super::status::{Case, Event, InDoubt};
-use super::Log;
 use crate::Now;
 use crate::store::Write;
 use prost::Message as _;
@@ -48,7 +48,11 @@ impl Cases {
     }
 
     pub(super) fn of_kind(&self, kinds: &[Kind]) -> Vec<Case> {
-        let wanted = |c: &StoredCase| kinds.iter().any(|k| k.name() == c.kind || (*k == Kind::Diverged && c.kind.starts_with("diverged")));
+        let wanted = |c: &StoredCase| {
+            kinds.iter().any(|k| {
+                k.name() == c.kind || (*k == Kind::Diverged && c.kind.starts_with("diverged"))
+            })
+        };
         self.kept.iter().filter(|(_, c)| wanted(c)).map(|(_, c)| Case::from_stored(c)).collect()
     }
 }
@@ -78,8 +82,19 @@ impl Log {
     }
 
     /// Lists a case for the operator.
-    pub(super) fn case(&mut self, now: Now, kind: Kind, key: &SessionKey, number: Number, detail: &str) {
-        let stored = StoredCase { kind: kind.name().to_string(), detail: detail.to_string(), ..self.describe(key, number) };
+    pub(super) fn case(
+        &mut self,
+        now: Now,
+        kind: Kind,
+        key: &SessionKey,
+        number: Number,
+        detail: &str,
+    ) {
+        let stored = StoredCase {
+            kind: kind.name().to_string(),
+            detail: detail.to_string(),
+            ..self.describe(key, number)
+        };
         self.keep_case(now, kind, key, stored);
     }
 
@@ -88,7 +103,8 @@ impl Log {
         let number = self.cases.next;
         self.cases.next += 1;
         self.meta_dirty = true;
-        self.urgent.push(Write::Put { key: record::case_key(number), value: stored.encode_to_vec() });
+        self.urgent
+            .push(Write::Put { key: record::case_key(number), value: stored.encode_to_vec() });
         self.cases.kept.push_back((number, stored));
         if self.cases.kept.len() > limits::CASES_KEPT
             && let Some((oldest, _)) = self.cases.kept.pop_front()
@@ -116,7 +132,12 @@ impl Log {
     /// The replicas answered this write differently.
     pub(super) fn diverged(&mut self, now: Now, key: &SessionKey, number: Number) {
         let mut case = self.describe(key, number);
-        let ran = self.sessions.get(key).filter(|s| s.epoch == number.epoch).and_then(|s| s.entry(number.seq)).map(|e| e.ran);
+        let ran = self
+            .sessions
+            .get(key)
+            .filter(|s| s.epoch == number.epoch)
+            .and_then(|s| s.entry(number.seq))
+            .map(|e| e.ran);
         let Some([Some(p), Some(s)]) = ran else { return };
         let differs = if p.status == s.status { "body" } else { "status" };
         case.kind = format!("diverged_{differs}");

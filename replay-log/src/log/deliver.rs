@@ -111,7 +111,8 @@ impl Log {
     }
 
     pub(super) fn probe_if_due(&mut self, now: Now, replica: Replica) {
-        let due = self.delivering[replica.index()].next_probe_ms().is_some_and(|at| at <= now.mono_ms);
+        let due =
+            self.delivering[replica.index()].next_probe_ms().is_some_and(|at| at <= now.mono_ms);
         if due {
             let jitter = self.jitter(PROBE_EVERY_MS / 4);
             let delivering = &mut self.delivering[replica.index()];
@@ -122,7 +123,14 @@ impl Log {
     }
 
     /// The session's next number for this replica failed: not again before a while.
-    pub(super) fn back_off(&mut self, now: Now, replica: Replica, key: &SessionKey, from: u64, to: u64) {
+    pub(super) fn back_off(
+        &mut self,
+        now: Now,
+        replica: Replica,
+        key: &SessionKey,
+        from: u64,
+        to: u64,
+    ) {
         let jitter = self.jitter(1000);
         let Some(session) = self.sessions.get_mut(key) else { return };
         let lane = &mut session.lanes[replica.index()];
@@ -164,7 +172,8 @@ impl Log {
     pub(super) fn pump(&mut self, now: Now, replica: Replica) {
         let r = replica.index();
         let grace = self.grace_ms();
-        while !self.is_away(replica) && self.delivering[r].under_way < self.config.delivery_parallel {
+        while !self.is_away(replica) && self.delivering[r].under_way < self.config.delivery_parallel
+        {
             let Some(key) = self.delivering[r].ready.pop_front() else { break };
             let Some(session) = self.sessions.get_mut(&key) else { continue };
             session.lanes[r].queued = false;

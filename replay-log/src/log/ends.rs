@@ -120,14 +120,22 @@ impl Log {
             Verdict::Running => self.back_off(now, replica, key, 4, 40),
             Verdict::NotRun => self.back_off(now, replica, key, 20, 1000),
             Verdict::InDoubt => {
-                self.stuck(now, replica, key, number, Kind::InDoubt, "the guard does not know whether it ran");
+                self.stuck(
+                    now,
+                    replica,
+                    key,
+                    number,
+                    Kind::InDoubt,
+                    "the guard does not know whether it ran",
+                );
                 if replica == Replica::Primary {
                     self.pin(now, key);
                 }
                 self.back_off(now, replica, key, 100, 1000);
             }
             Verdict::Gap => {
-                let detail = "the replica stands before what it had settled: its journal is old or empty";
+                let detail =
+                    "the replica stands before what it had settled: its journal is old or empty";
                 self.stuck(now, replica, key, number, Kind::Conflict, detail);
                 self.back_off(now, replica, key, 200, 5000);
             }
@@ -168,7 +176,13 @@ impl Log {
         }
         if word.verdict == Verdict::Forced {
             let number = word.number.unwrap_or_default();
-            self.case(now, Kind::Forced, key, number, "its replica accepted an epoch that follows from nothing");
+            self.case(
+                now,
+                Kind::Forced,
+                key,
+                number,
+                "its replica accepted an epoch that follows from nothing",
+            );
         }
         if let Some(at) = word.at {
             self.hear_position(now, replica, key, at);

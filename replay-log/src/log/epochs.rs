@@ -3,8 +3,8 @@
 use super::Log;
 use super::cases::Kind;
 use super::record;
-use super::session::Session;
 use super::recover;
+use super::session::Session;
 use crate::Now;
 use crate::store::Write;
 use protocol::{Link, Position, SessionKey};
@@ -34,7 +34,11 @@ impl Log {
             Some(s) if s.forced => None,
             Some(s) => {
                 let rested = now.unix_ms.saturating_sub(s.touched_ms) >= idle_ms;
-                if !(rested && s.last() > 0 && s.is_quiet() && s.settled.iter().all(|n| *n == s.last())) {
+                if !(rested
+                    && s.last() > 0
+                    && s.is_quiet()
+                    && s.settled.iter().all(|n| *n == s.last()))
+                {
                     return;
                 }
                 Some(s.position())
@@ -84,13 +88,20 @@ impl Log {
             let from = record::entry_key(key, number);
             match self.stored_entry(&from) {
                 Ok(Some(value)) => {
-                    self.urgent.push(Write::Put { key: record::quarantine_key(key, number), value });
+                    self.urgent
+                        .push(Write::Put { key: record::quarantine_key(key, number), value });
                 }
                 Ok(None) => {}
                 Err(fault) => self.fault = Some(fault),
             }
             self.urgent.push(Write::Delete { key: from });
-            self.case(now, Kind::Quarantined, key, number, "not delivered until an operator decides");
+            self.case(
+                now,
+                Kind::Quarantined,
+                key,
+                number,
+                "not delivered until an operator decides",
+            );
         }
         for held in held {
             let detail = "the session's log was found to be old; send the write again".to_string();

@@ -47,7 +47,14 @@ impl IdIndex {
             Ok(true)
         })?;
         let span_ms = (remember_ms / BUCKETS).max(1);
-        Ok(IdIndex { span_ms, max_bytes, buckets, dropping: None, pending: BTreeMap::new(), evicted_early: 0 })
+        Ok(IdIndex {
+            span_ms,
+            max_bytes,
+            buckets,
+            dropping: None,
+            pending: BTreeMap::new(),
+            evicted_early: 0,
+        })
     }
 
     pub(super) fn len(&self) -> u64 {

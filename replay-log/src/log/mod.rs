@@ -159,7 +159,11 @@ pub enum Output {
 enum Staged {
     Ready(Output),
     /// The payload is read when it goes out.
-    Deliver { replica: Replica, session: SessionKey, number: Number },
+    Deliver {
+        replica: Replica,
+        session: SessionKey,
+        number: Number,
+    },
 }
 
 /// Counters since the start.
@@ -258,7 +262,11 @@ impl Log {
         let service = &self.config.service;
         let other = self.gateways.values().any(|g| *g != hello.gateway);
         let error = if hello.version != protocol::VERSION {
-            format!("this replay service speaks version {}, the gateway {}", protocol::VERSION, hello.version)
+            format!(
+                "this replay service speaks version {}, the gateway {}",
+                protocol::VERSION,
+                hello.version
+            )
         } else if hello.service != *service {
             format!("this replay service orders the service {service}, not {}", hello.service)
         } else if self.config.sole_gateway && other {

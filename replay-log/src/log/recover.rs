@@ -99,7 +99,8 @@ impl Log {
         let (mut bytes, mut count) = (0, 0);
         let mut leftovers = Vec::new();
         self.store.scan(b"e", &mut |key, value| {
-            let (name, number) = record::parse_entry_key(key).ok_or_else(|| damaged(key, "not an entry's key"))?;
+            let (name, number) =
+                record::parse_entry_key(key).ok_or_else(|| damaged(key, "not an entry's key"))?;
             let stored = StoredEntry::decode(value).map_err(|e| damaged(key, e))?;
             if !sessions.contains_key(&name) {
                 let found = session(store.as_ref(), &name)?
@@ -146,7 +147,12 @@ impl Log {
     }
 }
 
-fn recover_entry(session: &mut Session, seq: u64, stored: StoredEntry, now: Now) -> Result<(), String> {
+fn recover_entry(
+    session: &mut Session,
+    seq: u64,
+    stored: StoredEntry,
+    now: Now,
+) -> Result<(), String> {
     let bytes = stored.encoded_len() as u64;
     let id = Id::new(stored.id).map_err(|e| e.to_string())?;
     if !stored.withdrawn {
@@ -172,7 +178,8 @@ fn load_meta(store: &mut dyn Store, service: &str, random: &[u8]) -> Result<Meta
     if let Some(value) = store.get(META_KEY)? {
         let meta = Meta::decode(value.as_slice()).map_err(|e| damaged(META_KEY, e))?;
         if meta.format != record::FORMAT {
-            let cause = format!("its format is {}, this build reads {}", meta.format, record::FORMAT);
+            let cause =
+                format!("its format is {}, this build reads {}", meta.format, record::FORMAT);
             return Err(damaged(META_KEY, cause));
         }
         if meta.service != service {

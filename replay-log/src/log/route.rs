@@ -54,14 +54,20 @@ impl Log {
         let away = self.is_away(Replica::Primary);
         let hold_ms = self.config.handback_hold_ms;
         let Some(session) = self.sessions.get_mut(key) else { return false };
-        let released = session.entry(seq).is_some_and(|e| e.ended_ms.is_some() || !e.releases.is_empty());
+        let released =
+            session.entry(seq).is_some_and(|e| e.ended_ms.is_some() || !e.releases.is_empty());
         if !session.pinned || released {
             return false;
         }
         if session.held.is_empty() {
             let stuck = session.lanes.iter().any(|l| l.stuck_at.is_some());
             let lag = session.lag(Replica::Primary).max(session.lag(Replica::Secondary));
-            if away || stuck || lag > HOLD_LAG || now.mono_ms < session.no_hold_before_ms || hold_ms == 0 {
+            if away
+                || stuck
+                || lag > HOLD_LAG
+                || now.mono_ms < session.no_hold_before_ms
+                || hold_ms == 0
+            {
                 return false;
             }
             // Not yet held itself, this number must not count as released.
@@ -125,7 +131,13 @@ impl Log {
         let (first, most) = HOLD_BACKOFF_MS;
         session.hold_backoff_ms = (session.hold_backoff_ms * 2).clamp(first, most);
         session.no_hold_before_ms = now.mono_ms + session.hold_backoff_ms;
-        self.event(now, "hold_expired", Some(Replica::Primary), Some(key), "it did not catch up in time");
+        self.event(
+            now,
+            "hold_expired",
+            Some(Replica::Primary),
+            Some(key),
+            "it did not catch up in time",
+        );
         self.release_held(now, key);
     }
 }

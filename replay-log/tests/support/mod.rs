@@ -1,7 +1,9 @@
 //! A log with one gateway, driven by hand: what the tests of the log have in common.
 #![allow(dead_code, reason = "every test binary uses its own part")]
 
-use protocol::{Digest, Incarnation, Number, Position, Replica, SessionKey, Stamp, Verdict, Word, pb};
+use protocol::{
+    Digest, Incarnation, Number, Position, Replica, SessionKey, Stamp, Verdict, Word, pb,
+};
 use replay_log::log::{Delivery, Input, Log, LogConfig, Output};
 use replay_log::store::MemoryStore;
 use replay_log::{Now, StreamId};
@@ -144,7 +146,13 @@ impl Desk {
         }
     }
 
-    pub fn end(&mut self, session: &str, n: &pb::Numbered, kind: pb::end::Kind, word: Option<Word>) {
+    pub fn end(
+        &mut self,
+        session: &str,
+        n: &pb::Numbered,
+        kind: pb::end::Kind,
+        word: Option<Word>,
+    ) {
         let end = pb::End {
             session: session.to_string(),
             epoch: n.epoch,

@@ -101,8 +101,12 @@ impl Guard {
                 && stream == self.stream
             {
                 match message.kind {
-                    Some(pb::guard_response::Kind::Begun(begun)) => answers.extend(self.begun(now, &begun)),
-                    Some(pb::guard_response::Kind::Noted(noted)) => answers.extend(self.noted(&noted)),
+                    Some(pb::guard_response::Kind::Begun(begun)) => {
+                        answers.extend(self.begun(now, &begun))
+                    }
+                    Some(pb::guard_response::Kind::Noted(noted)) => {
+                        answers.extend(self.noted(&noted))
+                    }
                     _ => {}
                 }
             }
@@ -241,7 +245,8 @@ impl Guard {
     pub fn resolve(&mut self, now: Now) -> Vec<Answer> {
         let mut answers = vec![];
         for doubt in self.journal.status().in_doubt {
-            let has_run = self.service.get(doubt.session.as_str()).is_some_and(|ran| ran.contains(&doubt.id));
+            let has_run =
+                self.service.get(doubt.session.as_str()).is_some_and(|ran| ran.contains(&doubt.id));
             let action = if has_run { Resolution::Skip } else { Resolution::Redo };
             let input = Input::Resolve { session: doubt.session, number: doubt.number, action };
             answers.extend(self.input(now, input));
@@ -256,7 +261,12 @@ fn running_of(asked: &Asked) -> pb::Running {
 }
 
 /// The stamp that a gateway gives a write that it releases.
-pub fn live_stamp(session: &str, id: &str, n: &pb::Numbered, log: protocol::Incarnation) -> Option<protocol::stamp::WriteStamp> {
+pub fn live_stamp(
+    session: &str,
+    id: &str,
+    n: &pb::Numbered,
+    log: protocol::Incarnation,
+) -> Option<protocol::stamp::WriteStamp> {
     Some(protocol::stamp::WriteStamp {
         session: SessionKey::new(session).ok()?,
         number: Number { epoch: n.epoch, seq: n.seq },

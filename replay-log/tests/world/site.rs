@@ -191,7 +191,8 @@ impl World {
 
     /// A number is heard of: from a reply, or from the delivery of what had none.
     fn learn(&mut self, session: &str, number: Number, id: &str) {
-        let known = self.numbered.entry(session.to_string()).or_default().insert(number, id.to_string());
+        let known =
+            self.numbered.entry(session.to_string()).or_default().insert(number, id.to_string());
         assert!(known.is_none_or(|before| before == id), "{number} of {session} has two ids");
     }
 
@@ -208,14 +209,17 @@ impl World {
             return self.gateway(pb::gateway_request::Kind::Cancel(cancel));
         }
         let Some(stamp) = live_stamp(&session, &id, &n, self.log.incarnation()) else { return };
-        let first = if n.route() == pb::Route::Secondary { Replica::Secondary } else { Replica::Primary };
+        let first =
+            if n.route() == pb::Route::Secondary { Replica::Secondary } else { Replica::Primary };
         let origin = Origin::Live { token: appended.token, number: n, session, id, tried: 0 };
         self.messages.push(Message::Request(first, Asked { origin, stamp }));
     }
 
     fn arrive(&mut self, message: Message) {
         let primary = match &message {
-            Message::Request(r, _) | Message::Answer(r, _) | Message::Probe(r) => *r == Replica::Primary,
+            Message::Request(r, _) | Message::Answer(r, _) | Message::Probe(r) => {
+                *r == Replica::Primary
+            }
         };
         if self.cut && primary {
             return self.lose(message);
@@ -257,7 +261,9 @@ impl World {
                     let log = self.log.incarnation();
                     let Some(stamp) = live_stamp(&session, &id, &number, log) else { return };
                     let origin = Origin::Live { token, number, session, id, tried: 1 };
-                    return self.messages.push(Message::Request(replica.other(), Asked { origin, stamp }));
+                    return self
+                        .messages
+                        .push(Message::Request(replica.other(), Asked { origin, stamp }));
                 }
                 if ran {
                     self.acknowledged.insert((session.clone(), id));
@@ -297,7 +303,8 @@ impl World {
         self.now.mono_ms += ms;
         self.now.unix_ms += ms;
         for replica in Replica::BOTH {
-            let answers = self.guards[replica.index()].input(self.now, replay_log::journal::Input::Tick);
+            let answers =
+                self.guards[replica.index()].input(self.now, replay_log::journal::Input::Tick);
             self.answers(replica, answers);
         }
         self.input(Input::Tick);
@@ -343,7 +350,10 @@ impl World {
             self.pass(50);
         }
         let status = self.log.status();
-        panic!("it does not converge: {status:#?} {:#?}", self.guards.each_ref().map(|g| g.journal.status()));
+        panic!(
+            "it does not converge: {status:#?} {:#?}",
+            self.guards.each_ref().map(|g| g.journal.status())
+        );
     }
 
     /// Both replicas have run everything that was numbered and not withdrawn, in that order.
@@ -352,15 +362,21 @@ impl World {
         assert_eq!(self.log.status().diverged, []);
         for session in SESSIONS {
             let Some(order) = self.numbered.get(session) else { continue };
-            let [p, s] = self.guards.each_ref().map(|g| g.service.get(session).cloned().unwrap_or_default());
+            let [p, s] =
+                self.guards.each_ref().map(|g| g.service.get(session).cloned().unwrap_or_default());
             assert_eq!(p, s, "the replicas differ in {session}");
-            let must = order.values().filter(|id| !self.withdrawn.contains(&(session.to_string(), (*id).clone())));
+            let must = order
+                .values()
+                .filter(|id| !self.withdrawn.contains(&(session.to_string(), (*id).clone())));
             for id in must {
                 assert!(p.contains(id), "{id} of {session} never ran: {p:?}");
             }
         }
         for (session, id) in &self.acknowledged {
-            assert!(self.guards[0].service.get(session).is_some_and(|ran| ran.contains(id)), "{id} was acknowledged and is lost");
+            assert!(
+                self.guards[0].service.get(session).is_some_and(|ran| ran.contains(id)),
+                "{id} was acknowledged and is lost"
+            );
         }
     }
 }

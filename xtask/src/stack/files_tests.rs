@@ -76,11 +76,7 @@ fn the_defaults_of_reprise_are_the_files_as_they_stand() {
 #[test]
 fn the_default_body_limit_is_the_templates() {
     let edge = template("edge.yaml").unwrap();
-    assert_eq!(
-        edge.matches(&format!("\"body_bytes\": {BODY_BYTES}"))
-            .count(),
-        2
-    );
+    assert_eq!(edge.matches(&format!("\"body_bytes\": {BODY_BYTES}")).count(), 2);
     assert_eq!(buffer_bytes(&options()), 2 * BODY_BYTES);
 }
 
@@ -90,14 +86,9 @@ fn what_is_chosen_reaches_the_files() {
     options.session = SessionSource::Cookie("sid".into());
     options.mirror = Mirror::Envoy;
     options.detect_ms = 400;
-    options.gateway_extra = json!({"limits": {"body_bytes": 4_000_000}, "strict": true})
-        .as_object()
-        .cloned()
-        .unwrap();
-    options.guard_extra = json!({"in_doubt": {"default": "hold"}})
-        .as_object()
-        .cloned()
-        .unwrap();
+    options.gateway_extra =
+        json!({"limits": {"body_bytes": 4_000_000}, "strict": true}).as_object().cloned().unwrap();
+    options.guard_extra = json!({"in_doubt": {"default": "hold"}}).as_object().cloned().unwrap();
     options.log_extra.insert("takeover_ms".into(), 77.into());
     let mut places = as_they_stand();
     places.primary_via = at(6000);
@@ -118,10 +109,7 @@ fn what_is_chosen_reaches_the_files() {
     }
     assert!(!edge.contains("x-session-id"), "{edge}");
     let mut lines = edge.lines().filter(|line| !line.starts_with('#'));
-    assert!(
-        lines.all(|line| !line.contains("# @")),
-        "every marker is filled"
-    );
+    assert!(lines.all(|line| !line.contains("# @")), "every marker is filled");
 
     let toml: toml::Table = toml::from_str(&edge_toml(&options, &places).unwrap()).unwrap();
     assert_eq!(toml["log"]["mirror"].as_str(), Some("envoy"));
@@ -135,16 +123,9 @@ fn a_bare_envoy_has_the_times_of_the_edge() {
     write_bare(&BareOptions::new(at(1), at(2), dir.path()), 3, 4).unwrap();
     let bare = std::fs::read_to_string(dir.path().join("bare.yaml")).unwrap();
     let edge = edge_yaml(&options(), &as_they_stand(), Path::new("f")).unwrap();
-    for key in [
-        "per_try_timeout",
-        "interval",
-        "connect_timeout",
-        "stream_idle_timeout",
-    ] {
+    for key in ["per_try_timeout", "interval", "connect_timeout", "stream_idle_timeout"] {
         let value = |text: &str| {
-            let line = text
-                .lines()
-                .find(|l| l.trim_start_matches([' ', '-']).starts_with(key));
+            let line = text.lines().find(|l| l.trim_start_matches([' ', '-']).starts_with(key));
             line.map(|l| l.trim_start_matches([' ', '-']).to_owned())
         };
         assert!(value(&bare).is_some(), "{key}");

@@ -65,11 +65,7 @@ fn parse(raw: &[u8]) -> Result<Answer> {
     });
     Ok(Answer {
         status: status.ok_or_else(|| anyhow!("not HTTP: {head}"))?,
-        body: if chunked {
-            dechunk(body)?
-        } else {
-            body.to_vec()
-        },
+        body: if chunked { dechunk(body)? } else { body.to_vec() },
     })
 }
 

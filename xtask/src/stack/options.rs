@@ -47,9 +47,9 @@ impl FromStr for SessionSource {
             Some(("cookie", name)) => Ok(Self::Cookie(name.to_owned())),
             Some(("jwt", claim)) => Ok(Self::JwtClaim(claim.to_owned())),
             Some(("path", regex)) => Ok(Self::Path(regex.to_owned())),
-            _ => Err(format!(
-                "{text:?} is none of header:NAME, cookie:NAME, jwt:CLAIM, path:REGEX"
-            )),
+            _ => {
+                Err(format!("{text:?} is none of header:NAME, cookie:NAME, jwt:CLAIM, path:REGEX"))
+            }
         }
     }
 }

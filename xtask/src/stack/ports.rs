@@ -36,11 +36,7 @@ impl PortBlock {
                 continue; // another user's
             };
             if lock.try_lock().is_ok() {
-                return Ok(Self {
-                    base,
-                    next: 0,
-                    _lock: lock,
-                });
+                return Ok(Self { base, next: 0, _lock: lock });
             }
         }
         bail!("no block of free ports: all {BLOCKS} are in use")
@@ -68,9 +64,8 @@ mod tests {
     #[test]
     fn two_blocks_share_no_port() {
         let (mut a, mut b) = (PortBlock::reserve().unwrap(), PortBlock::reserve().unwrap());
-        let ports: BTreeSet<u16> = (0..8)
-            .flat_map(|_| [a.take().unwrap(), b.take().unwrap()])
-            .collect();
+        let ports: BTreeSet<u16> =
+            (0..8).flat_map(|_| [a.take().unwrap(), b.take().unwrap()]).collect();
         assert_eq!(ports.len(), 16);
     }
 

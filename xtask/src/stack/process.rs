@@ -42,14 +42,15 @@ impl Child {
         let mut command = command(spec)?;
         let (started, pid) = std::sync::mpsc::channel();
         let (ended, exited) = watch::channel(None);
-        let reaper = std::thread::Builder::new()
-            .name(format!("reap {}", spec.name))
-            .spawn(move || match command.spawn() {
-                Err(error) => drop(started.send(Err(error))),
-                Ok(mut child) => {
-                    let _ = started.send(Ok(child.id()));
-                    if let Ok(status) = child.wait() {
-                        ended.send_replace(Some(status));
+        let reaper =
+            std::thread::Builder::new().name(format!("reap {}", spec.name)).spawn(move || {
+                match command.spawn() {
+                    Err(error) => drop(started.send(Err(error))),
+                    Ok(mut child) => {
+                        let _ = started.send(Ok(child.id()));
+                        if let Ok(status) = child.wait() {
+                            ended.send_replace(Some(status));
+                        }
                     }
                 }
             })?;
@@ -121,9 +122,7 @@ pub(super) fn tail(path: &Path, lines: usize) -> String {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
             let all: Vec<&str> = text.lines().collect();
-            all.get(all.len().saturating_sub(lines)..)
-                .unwrap_or_default()
-                .join("\n")
+            all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
         }
     }
 }
@@ -134,9 +133,7 @@ fn command(spec: &Spec) -> Result<Command> {
     let mut command = match setpriv() {
         Some(setpriv) => {
             let mut wrapped = Command::new(setpriv);
-            wrapped
-                .args(["--pdeathsig", "KILL", "--"])
-                .arg(&spec.program);
+            wrapped.args(["--pdeathsig", "KILL", "--"]).arg(&spec.program);
             wrapped
         }
         None => Command::new(&spec.program),
@@ -165,10 +162,7 @@ mod tests {
         Spec {
             name: "sleeper",
             program: "/bin/sh".into(),
-            args: vec![
-                "-c".into(),
-                "echo up; echo trouble >&2; sleep 600 & wait".into(),
-            ],
+            args: vec!["-c".into(), "echo up; echo trouble >&2; sleep 600 & wait".into()],
             log: dir.join("sleeper.log"),
         }
     }

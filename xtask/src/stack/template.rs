@@ -122,10 +122,7 @@ fn marker(line: &str) -> Result<Option<Marker<'_>>> {
         if !kept.ends_with(": |") {
             bail!("a @json marker stands on a line that ends in `: |`");
         }
-        return Ok(Some(Marker::Object {
-            kept,
-            name: name.trim(),
-        }));
+        return Ok(Some(Marker::Object { kept, name: name.trim() }));
     }
     let value_at = kept.rfind(": ").map(|at| at + 2);
     let (before, value) = value_at
@@ -134,10 +131,7 @@ fn marker(line: &str) -> Result<Option<Marker<'_>>> {
     if value.is_empty() || value.contains(['{', '}', '[', ']', ' ', '&', '*']) {
         bail!("{value:?} is not a plain scalar");
     }
-    Ok(Some(Marker::Scalar {
-        before,
-        name: name.trim(),
-    }))
+    Ok(Some(Marker::Scalar { before, name: name.trim() }))
 }
 
 fn merged(own: &str, more: &Map<String, Value>) -> Result<Map<String, Value>> {

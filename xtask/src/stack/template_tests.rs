@@ -9,10 +9,7 @@ fn object(value: Value) -> Map<String, Value> {
 #[test]
 fn a_marked_scalar_is_replaced_and_the_rest_stays() {
     let mut values = Values::default();
-    values
-        .number("port", 8443)
-        .text("host", "::1")
-        .millis("wait", 125);
+    values.number("port", 8443).text("host", "::1").millis("wait", 125);
     let template = "# a `# @name` in prose\na:\n  port_value: 1  # @port\n  address: 127.0.0.1 # @host\n- timeout: 1s  # @wait\nb: {c: d}\n";
     assert_eq!(
         render(template, &values).unwrap(),
@@ -29,9 +26,7 @@ fn a_json_block_is_merged_in_depth_and_keeps_its_margin() {
     let out = render(template, &values).unwrap();
     assert!(out.starts_with("  value: |\n    {\n"), "{out}");
     assert!(out.ends_with("\n    }\nnext: 1\n"), "{out}");
-    let json = out
-        .trim_start_matches("  value: |")
-        .trim_end_matches("next: 1\n");
+    let json = out.trim_start_matches("  value: |").trim_end_matches("next: 1\n");
     assert_eq!(
         serde_json::from_str::<Value>(json).unwrap(),
         json!({"session": {"cookie": "sid"}, "limits": {"body_bytes": 9, "sessions": 7}, "strict": true})
@@ -57,13 +52,7 @@ fn a_value_without_a_marker_is_an_error() {
 fn a_marker_on_anything_but_a_scalar_is_an_error() {
     let mut values = Values::default();
     values.number("x", 1);
-    for line in [
-        "a: {b: 1}  # @x",
-        "a:  # @x",
-        "a: |  # @x y",
-        "a: [1]  # @x",
-        "- *b  # @x",
-    ] {
+    for line in ["a: {b: 1}  # @x", "a:  # @x", "a: |  # @x y", "a: [1]  # @x", "- *b  # @x"] {
         assert!(render(line, &values).is_err(), "{line}");
     }
 }

@@ -75,10 +75,7 @@ mod tests {
     fn a_silent_primary_is_left_before_the_per_try_timeout() {
         for detect in (DETECT_MS_MIN..20_000).step_by(37) {
             let t = Times::for_detect(detect);
-            assert!(
-                2 * (t.health_interval + t.health_timeout) < t.detect,
-                "{t:?}"
-            );
+            assert!(2 * (t.health_interval + t.health_timeout) < t.detect, "{t:?}");
             assert!(t.ping_interval + t.ping_timeout < t.detect, "{t:?}");
         }
     }

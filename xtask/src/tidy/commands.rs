@@ -29,9 +29,7 @@ impl Commands {
                 sources += &tree.text(path)?;
             }
         }
-        Ok(Self {
-            programs: BTreeMap::from([(XTASK, of_xtask()), (REPRISE, of_source(&sources))]),
-        })
+        Ok(Self { programs: BTreeMap::from([(XTASK, of_xtask()), (REPRISE, of_source(&sources))]) })
     }
 
     /// What is wrong with calling `program` with these words.
@@ -60,10 +58,7 @@ fn of_xtask() -> BTreeMap<String, Options> {
         let longs = sub.get_arguments().filter_map(clap::Arg::get_long);
         longs.map(str::to_owned).collect()
     };
-    command
-        .get_subcommands()
-        .map(|sub| (sub.get_name().to_owned(), options(sub)))
-        .collect()
+    command.get_subcommands().map(|sub| (sub.get_name().to_owned(), options(sub))).collect()
 }
 
 /// The variants of the enum that derives `Subcommand`, and every `#[arg(long)]` field.
@@ -99,10 +94,7 @@ fn variants(rest: &str) -> Vec<String> {
     for line in rest.lines() {
         let line = line.trim();
         if depth == 1 && line.starts_with(|c: char| c.is_ascii_uppercase()) {
-            let name: String = line
-                .chars()
-                .take_while(char::is_ascii_alphanumeric)
-                .collect();
+            let name: String = line.chars().take_while(char::is_ascii_alphanumeric).collect();
             names.push(kebab(&name));
         }
         if line.starts_with("//") {
@@ -159,9 +151,7 @@ fn main() {}
 "#;
 
     pub(crate) fn sample() -> Commands {
-        Commands {
-            programs: BTreeMap::from([(XTASK, of_xtask()), (REPRISE, of_source(SOURCE))]),
-        }
+        Commands { programs: BTreeMap::from([(XTASK, of_xtask()), (REPRISE, of_source(SOURCE))]) }
     }
 
     #[test]
@@ -179,20 +169,13 @@ fn main() {}
         let problem = |program, call: &str| {
             commands.problem(program, &call.split_whitespace().collect::<Vec<_>>())
         };
-        assert_eq!(
-            problem(XTASK, "up --primary HOST:PORT [--mirror log]"),
-            None
-        );
+        assert_eq!(problem(XTASK, "up --primary HOST:PORT [--mirror log]"), None);
         assert_eq!(problem(XTASK, "tidy"), None);
         assert_eq!(problem(XTASK, "--help"), None);
         assert_eq!(problem(XTASK, "TASK"), None);
         assert_eq!(problem(REPRISE, "serve --config=FILE"), None);
         assert!(problem(XTASK, "upp").unwrap().contains("`upp`"));
-        assert!(
-            problem(XTASK, "up --primry x")
-                .unwrap()
-                .contains("--primry")
-        );
+        assert!(problem(XTASK, "up --primry x").unwrap().contains("--primry"));
         assert!(problem(REPRISE, "restore").unwrap().contains("restore"));
     }
 }

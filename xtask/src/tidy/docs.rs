@@ -10,9 +10,8 @@ use anyhow::Result;
 use super::Tree;
 use super::commands::{Commands, REPRISE, XTASK};
 
-const EXTENSIONS: [&str; 11] = [
-    "rs", "toml", "yaml", "yml", "proto", "md", "sh", "py", "html", "wasm", "lock",
-];
+const EXTENSIONS: [&str; 11] =
+    ["rs", "toml", "yaml", "yml", "proto", "md", "sh", "py", "html", "wasm", "lock"];
 const MEDIA_TYPES: [&str; 5] = ["application/", "text/", "image/", "multipart/", "message/"];
 
 /// Something that a document says exists.
@@ -101,10 +100,7 @@ fn path(span: &str) -> Option<&str> {
         && !MEDIA_TYPES.iter().any(|kind| span.starts_with(kind))
         && !span.contains("//")
         && (span.contains('/') || !span.starts_with('.'))
-        && span
-            .split('/')
-            .next()?
-            .contains(|c: char| c.is_ascii_lowercase());
+        && span.split('/').next()?.contains(|c: char| c.is_ascii_lowercase());
     is_path.then_some(span)
 }
 
@@ -136,13 +132,7 @@ mod tests {
                     `.ci/run` runs it; `filter/` is the wasm.";
         assert_eq!(
             paths(text),
-            [
-                "protocol/src/limits.rs",
-                "Cargo.toml",
-                "docs/how.md",
-                ".ci/run",
-                "filter/"
-            ]
+            ["protocol/src/limits.rs", "Cargo.toml", "docs/how.md", ".ci/run", "filter/"]
         );
     }
 
@@ -185,23 +175,13 @@ mod tests {
         let tree = Tree::read(dir.path()).unwrap();
         let wrong = |document: &str, text: &str| {
             let claims = claims(text);
-            let found = claims
-                .iter()
-                .filter_map(|(_, claim)| problem(&tree, &sample(), document, claim));
+            let found =
+                claims.iter().filter_map(|(_, claim)| problem(&tree, &sample(), document, claim));
             found.collect::<Vec<_>>()
         };
-        assert_eq!(
-            wrong("README.md", "`docs/here.md` [x](docs/here.md)"),
-            [""; 0]
-        );
-        assert_eq!(
-            wrong("docs/a.md", "[x](here.md) [y](../docs/here.md)"),
-            [""; 0]
-        );
-        assert_eq!(
-            wrong("README.md", "`docs/gone.md`"),
-            ["there is no `docs/gone.md`"]
-        );
+        assert_eq!(wrong("README.md", "`docs/here.md` [x](docs/here.md)"), [""; 0]);
+        assert_eq!(wrong("docs/a.md", "[x](here.md) [y](../docs/here.md)"), [""; 0]);
+        assert_eq!(wrong("README.md", "`docs/gone.md`"), ["there is no `docs/gone.md`"]);
         assert_eq!(wrong("README.md", "`cargo xtask dance`").len(), 1);
     }
 }

@@ -32,10 +32,7 @@ pub(super) fn check() -> Result<Vec<String>> {
         .output()
         .context("run cargo metadata")?;
     if !output.status.success() {
-        bail!(
-            "cargo metadata: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(problems(&edges(&serde_json::from_slice(&output.stdout)?)))
 }
@@ -52,10 +49,7 @@ fn edges(metadata: &Value) -> Edges {
             .map(|dependency| (name(dependency), dependency["kind"] == "dev"))
             .collect()
     };
-    packages
-        .iter()
-        .map(|p| (name(p), dependencies(p)))
-        .collect()
+    packages.iter().map(|p| (name(p), dependencies(p))).collect()
 }
 
 fn problems(edges: &Edges) -> Vec<String> {
@@ -63,15 +57,11 @@ fn problems(edges: &Edges) -> Vec<String> {
     for (package, dependencies) in edges {
         let allowed = ALLOWED.iter().find(|(name, _)| name == package);
         if allowed.is_none() && !LEAVES.contains(&package.as_str()) {
-            problems.push(format!(
-                "{package} is a crate whose edges nobody has stated"
-            ));
+            problems.push(format!("{package} is a crate whose edges nobody has stated"));
         }
         for (dependency, only_in_tests) in dependencies {
             if LEAVES.contains(&dependency.as_str()) {
-                problems.push(format!(
-                    "{package} depends on {dependency}, which nothing may"
-                ));
+                problems.push(format!("{package} depends on {dependency}, which nothing may"));
                 continue;
             }
             let held = allowed.is_some_and(|(_, names)| !names.contains(&dependency.as_str()));
@@ -124,10 +114,7 @@ mod tests {
     fn tests_may_look_across_but_nothing_depends_on_the_tests() {
         let none: &[(&str, Option<&str>)] = &[];
         assert_eq!(
-            of(&[
-                ("replay-log", &[("filter-core", Some("dev"))]),
-                ("filter-core", none)
-            ]),
+            of(&[("replay-log", &[("filter-core", Some("dev"))]), ("filter-core", none)]),
             [""; 0]
         );
         let on_tests = of(&[("xtask", &[("tests", Some("dev"))]), ("tests", none)]);

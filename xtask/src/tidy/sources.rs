@@ -18,12 +18,8 @@ const LEFT_FOR_LATER: [&str; 4] = [
 
 /// The crates of which nothing may panic, since a panic loses a worker's VM.
 const NEVER_PANIC: [&str; 2] = ["filter", "filter-core"];
-const PANICS: [&str; 4] = [
-    "clippy::unwrap_used",
-    "clippy::expect_used",
-    "clippy::panic",
-    "clippy::indexing_slicing",
-];
+const PANICS: [&str; 4] =
+    ["clippy::unwrap_used", "clippy::expect_used", "clippy::panic", "clippy::indexing_slicing"];
 
 pub(super) fn check(tree: &Tree) -> Result<Vec<String>> {
     let mut problems = Vec::new();
@@ -33,10 +29,7 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<String>> {
         if path.ends_with(".rs") {
             problems.extend(too_long(path, &text));
         }
-        if NEVER_PANIC
-            .iter()
-            .any(|name| path.starts_with(&format!("{name}/src/")))
-        {
+        if NEVER_PANIC.iter().any(|name| path.starts_with(&format!("{name}/src/"))) {
             problems.extend(allowed_panics(path, &text));
         }
     }
@@ -49,9 +42,7 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<String>> {
 
 fn left_for_later(path: &str, text: &str) -> Vec<String> {
     let found = |(index, line): (usize, &str)| {
-        let word = LEFT_FOR_LATER
-            .into_iter()
-            .find(|word| line.contains(word))?;
+        let word = LEFT_FOR_LATER.into_iter().find(|word| line.contains(word))?;
         Some(format!("{path}:{}: {word}", index + 1))
     };
     text.lines().enumerate().filter_map(found).collect()
@@ -101,10 +92,7 @@ mod tests {
     #[test]
     fn what_is_left_for_later_is_found_with_its_line() {
         let text = format!("fine\n// {}: the rest\n", LEFT_FOR_LATER[0]);
-        assert_eq!(
-            left_for_later("a.rs", &text),
-            ["a.rs:2: TO".to_owned() + "DO"]
-        );
+        assert_eq!(left_for_later("a.rs", &text), ["a.rs:2: TO".to_owned() + "DO"]);
         assert!(left_for_later("a.rs", "a method that does it all").is_empty());
     }
 
@@ -121,10 +109,7 @@ mod tests {
         let all = "#![deny(\n  clippy::unwrap_used,\n clippy::expect_used)]\n\
                    #![cfg_attr(not(test), deny(clippy::panic, clippy::indexing_slicing))]\n";
         assert!(undenied_panics("lib.rs", all).is_empty());
-        assert_eq!(
-            undenied_panics("lib.rs", "#![allow(clippy::panic)]").len(),
-            4
-        );
+        assert_eq!(undenied_panics("lib.rs", "#![allow(clippy::panic)]").len(), 4);
     }
 
     #[test]

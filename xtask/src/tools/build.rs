@@ -36,11 +36,8 @@ pub fn build_service() -> Result<PathBuf> {
 /// Size and hash of a file, so that two runs can be seen to have used the same filter.
 pub fn fingerprint(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
-    let hash: String = Sha256::digest(&bytes)
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash: String =
+        Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("{} kB, sha256 {hash}…", bytes.len().div_ceil(1000)))
 }
 
@@ -92,9 +89,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("f");
         std::fs::write(&file, "abc").unwrap();
-        assert_eq!(
-            fingerprint(&file).unwrap(),
-            "1 kB, sha256 ba7816bf8f01cfea…"
-        );
+        assert_eq!(fingerprint(&file).unwrap(), "1 kB, sha256 ba7816bf8f01cfea…");
     }
 }

