@@ -137,6 +137,25 @@ impl<'a> Fields<'a> {
         found
     }
 
+    /// Header names by key, each with its default: in lower case, and no two alike.
+    pub fn header_names<const N: usize>(
+        &mut self,
+        names: [(&'static str, &mut String); N],
+        problems: &mut Problems,
+    ) {
+        let mut seen: Vec<(&str, String)> = Vec::with_capacity(N);
+        for (key, name) in names {
+            if let Some(value) = self.string(key, problems) {
+                header_name(&self.path(key), value, problems);
+                *name = value.to_string();
+            }
+            if let Some((other, _)) = seen.iter().find(|(_, n)| n == name) {
+                problems.add(&self.path, format!("{other} and {key} are both \"{name}\""));
+            }
+            seen.push((key, name.clone()));
+        }
+    }
+
     /// Reports the keys that nobody asked for.
     pub fn finish(self, problems: &mut Problems) {
         for key in self.map.into_iter().flat_map(Map::keys) {
@@ -146,6 +165,15 @@ impl<'a> Fields<'a> {
                 problems.add(&self.path(key), what);
             }
         }
+    }
+}
+
+/// Complains unless it is a header name in lower case (RFC 9110 5.6.2).
+pub fn header_name(path: &str, name: &str, problems: &mut Problems) {
+    let token =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(token) {
+        problems.add(path, format!("expected a header name in lower case, found \"{name}\""));
     }
 }
 

@@ -3,6 +3,7 @@
 //! One attempt each: whether and when to try again is the engine's to decide. A word counts only
 //! if it names the replica and, of a write, echoes its number.
 
+use crate::config::{Headers, LogSection};
 use crate::engine::Engine;
 use crate::logging;
 use crate::request;
@@ -13,7 +14,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use protocol::{Replica, Word, names};
+use protocol::{Replica, Word};
 use replay_log::log::{Delivery, Input, Log};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -37,6 +38,7 @@ pub enum Work {
 pub struct Deliverer {
     client: Client<HttpConnector, Full<Bytes>>,
     listener: Authority,
+    names: Headers,
     timeout: Duration,
     log: Engine<Log>,
     runtime: Handle,
@@ -46,7 +48,8 @@ pub struct Deliverer {
 
 impl Deliverer {
     /// Sends to the delivery listener, on the runtime, and feeds the outcomes to the log.
-    pub fn new(listener: Authority, timeout: Duration, log: Engine<Log>, runtime: Handle) -> Self {
+    pub fn new(section: &LogSection, log: Engine<Log>, runtime: Handle) -> Self {
+        let timeout = section.delivery_timeout;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(timeout));
@@ -57,7 +60,8 @@ impl Deliverer {
             .pool_timer(TokioTimer::new())
             .build(connector);
         let (under_way, _) = watch::channel((0, false));
-        Deliverer { client, listener, timeout, log, runtime, under_way }
+        let (listener, names) = (section.delivery.clone(), section.headers.clone());
+        Deliverer { client, listener, names, timeout, log, runtime, under_way }
     }
 
     /// Begins to send; the outcome reaches the log later.
@@ -86,8 +90,9 @@ impl Deliverer {
         let (input, response) = match work {
             Work::Deliver(delivery) => self.deliver(*delivery).await,
             Work::Probe(replica) => {
-                let response = self.request(request::probe(&self.listener, replica)).await;
-                let word = response.as_ref().and_then(word).filter(|w| w.replica == replica);
+                let probe = request::probe(&self.listener, &self.names, replica);
+                let response = self.request(probe).await;
+                let word = self.word(response.as_ref()).filter(|w| w.replica == replica);
                 (Input::Probed { replica, word }, response)
             }
         };
@@ -101,7 +106,7 @@ impl Deliverer {
     async fn deliver(&self, delivery: Delivery) -> (Input, Option<Response<Incoming>>) {
         let (replica, session, number) =
             (delivery.replica, delivery.session.clone(), delivery.number);
-        let response = match request::delivery(&self.listener, delivery) {
+        let response = match request::delivery(&self.listener, &self.names, delivery) {
             Ok(request) => self.request(request).await,
             Err(cause) => {
                 let fields: [logging::Field; 4] = [
@@ -114,18 +119,19 @@ impl Deliverer {
                 None
             }
         };
-        let word = response.as_ref().and_then(word);
-        let word = word.filter(|w| w.replica == replica && w.number == Some(number));
+        let word = self
+            .word(response.as_ref())
+            .filter(|w| w.replica == replica && w.number == Some(number));
         (Input::Delivered { replica, session, number, word }, response)
     }
 
     async fn request(&self, request: Request<Full<Bytes>>) -> Option<Response<Incoming>> {
         tokio::time::timeout(self.timeout, self.client.request(request)).await.ok()?.ok()
     }
-}
 
-fn word(response: &Response<Incoming>) -> Option<Word> {
-    Word::parse(response.headers().get(names::WORD)?.to_str().ok()?)
+    fn word(&self, response: Option<&Response<Incoming>>) -> Option<Word> {
+        Word::parse(response?.headers().get(&self.names.word)?.to_str().ok()?)
+    }
 }
 
 async fn drain(mut body: Incoming) {

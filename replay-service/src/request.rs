@@ -1,5 +1,6 @@
 //! Builds the HTTP request of a delivery out of what a gateway captured.
 
+use crate::config::Headers;
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
@@ -24,6 +25,7 @@ pub enum Unsendable {
 /// The request of a delivery, to the listener at `authority`.
 pub fn delivery(
     authority: &http::uri::Authority,
+    names: &Headers,
     delivery: Delivery,
 ) -> Result<Request<Full<Bytes>>, Unsendable> {
     let mut request = Request::new(Full::new(Bytes::from(delivery.body)));
@@ -31,29 +33,38 @@ pub fn delivery(
         Method::from_bytes(delivery.method.as_bytes()).map_err(|_| Unsendable::Method)?;
     *request.uri_mut() = uri(authority, &delivery.path).ok_or(Unsendable::Path)?;
     *request.headers_mut() = headers(delivery.headers);
-    address(request.headers_mut(), delivery.replica, &delivery.stamp)?;
+    address(request.headers_mut(), names, delivery.replica, &delivery.stamp)?;
     Ok(request)
 }
 
 /// A request that asks the guard of a replica whether it is there.
-pub fn probe(authority: &http::uri::Authority, replica: Replica) -> Request<Full<Bytes>> {
+pub fn probe(
+    authority: &http::uri::Authority,
+    names: &Headers,
+    replica: Replica,
+) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::default());
     *request.uri_mut() = uri(authority, "/").unwrap_or_default();
     // The text of a probe's stamp is always a header's.
-    let _ = address(request.headers_mut(), replica, &Stamp::Probe);
+    let _ = address(request.headers_mut(), names, replica, &Stamp::Probe);
     request
 }
 
 /// Says whom the request is for, and what it is.
-fn address(headers: &mut HeaderMap, replica: Replica, stamp: &Stamp) -> Result<(), Unsendable> {
+fn address(
+    headers: &mut HeaderMap,
+    names: &Headers,
+    replica: Replica,
+    stamp: &Stamp,
+) -> Result<(), Unsendable> {
     let route = match replica {
         Replica::Primary => names::route::PRIMARY_ONLY,
         Replica::Secondary => names::route::SECONDARY_ONLY,
     };
-    headers.insert(names::ROUTE, HeaderValue::from_static(route));
+    headers.insert(&names.route, HeaderValue::from_static(route));
     let stamp = Bytes::from(stamp.to_string());
     let stamp = HeaderValue::from_maybe_shared(stamp).map_err(|_| Unsendable::Stamp)?;
-    headers.insert(names::STAMP, stamp);
+    headers.insert(&names.stamp, stamp);
     Ok(())
 }
 
@@ -136,14 +147,24 @@ mod tests {
         pb::Header { name: name.into(), value: value.into() }
     }
 
+    fn named(stamp: &'static str, route: &'static str) -> Headers {
+        let [stamp, word, route] = [stamp, names::WORD, route].map(HeaderName::from_static);
+        Headers { stamp, word, route }
+    }
+
     fn built(path: &str, headers: Vec<pb::Header>) -> Request<Full<Bytes>> {
+        built_with(&named(names::STAMP, names::ROUTE), path, headers)
+    }
+
+    fn built_with(names: &Headers, path: &str, headers: Vec<pb::Header>) -> Request<Full<Bytes>> {
         let number = Number { epoch: 1, seq: 1 };
         let session = SessionKey::new("s").expect("a key");
         let stamp = Stamp::Read { session: session.clone(), last: number };
         let (method, path, body) = ("POST".to_string(), path.to_string(), b"body".to_vec());
         let replica = Replica::Secondary;
         let captured = Delivery { replica, session, number, stamp, method, path, headers, body };
-        delivery(&"127.0.0.1:7402".parse().expect("an authority"), captured).expect("a request")
+        let listener = "127.0.0.1:7402".parse().expect("an authority");
+        delivery(&listener, names, captured).expect("a request")
     }
 
     #[test]
@@ -153,6 +174,16 @@ mod tests {
         assert_eq!(request.uri(), "http://127.0.0.1:7402/a?b=c");
         assert_eq!(request.headers()["x-reprise-route"], "secondary-only");
         assert_eq!(request.headers()["x-reprise-stamp"], "v=1;kind=read;session=s;last=1.1");
+    }
+
+    #[test]
+    fn a_delivery_speaks_in_the_headers_that_the_filters_were_given() {
+        let renamed = named("x-trace-key", "x-wso2-cluster-header");
+        let request = built_with(&renamed, "/", vec![header("x-trace-key", "spoofed")]);
+        assert_eq!(request.headers()["x-wso2-cluster-header"], "secondary-only");
+        let stamps: Vec<_> = request.headers().get_all("x-trace-key").iter().collect();
+        assert_eq!(stamps, ["v=1;kind=read;session=s;last=1.1"]);
+        assert!(request.headers().keys().all(|name| !name.as_str().starts_with(names::PREFIX)));
     }
 
     #[test]

@@ -98,12 +98,7 @@ impl Engines {
     ) -> Result<(), String> {
         self.incarnations[0] = Some(log.incarnation().to_string());
         let (engine, inbox) = engine::queue();
-        let deliverer = Deliverer::new(
-            section.delivery.clone(),
-            section.delivery_timeout,
-            engine.clone(),
-            runtime.handle().clone(),
-        );
+        let deliverer = Deliverer::new(section, engine.clone(), runtime.handle().clone());
         let work = deliverer.clone();
         let thread = engine::spawn(log, inbox, clock, move |w| work.start(w));
         self.threads.push(thread.map_err(|cause| format!("cannot start a thread: {cause}"))?);

@@ -1,7 +1,7 @@
 //! The configuration of a gateway.
 
-use super::{Limits, Names, Routes, SessionSource, names, routes, service, session};
-use protocol::fields::{Fields, Problems};
+use super::{Limits, Names, Routes, SessionSource, routes, service, session};
+use protocol::fields::{Fields, Problems, header_name};
 
 /// A checked gateway configuration.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ fn id_header(fields: &mut Fields<'_>, problems: &mut Problems) -> String {
     let mut id = fields.object("id", problems);
     let header = id.string("header", problems);
     if let Some(name) = header {
-        names::check(&id.path("header"), name, problems);
+        header_name(&id.path("header"), name, problems);
     }
     id.finish(problems);
     header.unwrap_or("idempotency-key").to_string()

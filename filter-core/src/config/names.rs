@@ -43,30 +43,11 @@ impl Names {
         let mut fields = fields.object("headers", problems);
         let mut names = Names::default();
         let Names { stamp, word, route, id, time } = &mut names;
-        let mut seen: Vec<(&str, &str)> = Vec::new();
-        for (key, name) in
-            [("stamp", stamp), ("word", word), ("route", route), ("id", id), ("time", time)]
-        {
-            if let Some(value) = fields.string(key, problems) {
-                check(&fields.path(key), value, problems);
-                *name = value.to_string();
-            }
-            let name: &str = name;
-            if let Some((other, _)) = seen.iter().find(|(_, n)| *n == name) {
-                problems.add("headers", format!("{other} and {key} are both \"{name}\""));
-            }
-            seen.push((key, name));
-        }
+        fields.header_names(
+            [("stamp", stamp), ("word", word), ("route", route), ("id", id), ("time", time)],
+            problems,
+        );
         fields.finish(problems);
         names
-    }
-}
-
-/// Complains unless it is a header name in lower case (RFC 9110 5.6.2).
-pub(super) fn check(path: &str, name: &str, problems: &mut Problems) {
-    let token =
-        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || !name.bytes().all(token) {
-        problems.add(path, format!("expected a header name in lower case, found \"{name}\""));
     }
 }

@@ -1,11 +1,10 @@
 //! `session`: where a request names its session.
 
-use super::names;
 use crate::http::{self, Header, without_query};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::SessionKey;
-use protocol::fields::{Fields, Problems};
+use protocol::fields::{Fields, Problems, header_name};
 use protocol::ids::InvalidId;
 use regex_lite::Regex;
 
@@ -121,7 +120,7 @@ pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> SessionS
     }
     match *key {
         "header" => {
-            names::check(&at, value, problems);
+            header_name(&at, value, problems);
             SessionSource::Header(value.to_string())
         }
         "cookie" => SessionSource::Cookie(value.to_string()),

@@ -6,9 +6,10 @@ mod check;
 #[cfg(test)]
 mod tests;
 
+use http::HeaderName;
 use http::uri::Authority;
-use protocol::Replica;
 use protocol::fields::{Fields, Problems};
+use protocol::{Replica, names};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,20 @@ pub struct LogSection {
     pub session_idle_ms: u64,
     /// Bytes that entries may take.
     pub max_bytes: u64,
+    /// What our headers are called on a delivery.
+    pub headers: Headers,
+}
+
+/// Section `[log.headers]`: the names that the filters use, so that their guards understand
+/// deliveries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headers {
+    /// Request: the stamp.
+    pub stamp: HeaderName,
+    /// Response: the guard's word.
+    pub word: HeaderName,
+    /// Request: steers the routes of the delivery listener.
+    pub route: HeaderName,
 }
 
 /// Section `[journal]`.
@@ -170,6 +185,7 @@ fn log(mut fields: Fields, problems: &mut Problems) -> Option<LogSection> {
     let remember_ids_bytes = number("remember_ids_bytes", 256 << 20, 1 << 16..=1 << 40);
     let session_idle_ms = number("session_idle_ms", 7 * DAY_MS, 1000..=365 * DAY_MS);
     let max_bytes = number("max_bytes", 8 << 30, 1 << 20..=1 << 50);
+    let headers = headers(fields.object("headers", problems), problems);
     fields.finish(problems);
     Some(LogSection {
         delivery: delivery?,
@@ -184,7 +200,19 @@ fn log(mut fields: Fields, problems: &mut Problems) -> Option<LogSection> {
         remember_ids_bytes,
         session_idle_ms,
         max_bytes,
+        headers: headers?,
     })
+}
+
+fn headers(mut fields: Fields, problems: &mut Problems) -> Option<Headers> {
+    let [mut stamp, mut word, mut route] =
+        [names::STAMP, names::WORD, names::ROUTE].map(String::from);
+    let all = [("stamp", &mut stamp), ("word", &mut word), ("route", &mut route)];
+    fields.header_names(all, problems);
+    fields.finish(problems);
+    // What is no name has been reported.
+    let name = |text: String| HeaderName::try_from(text).ok();
+    Some(Headers { stamp: name(stamp)?, word: name(word)?, route: name(route)? })
 }
 
 /// The address of a listener of Envoy; a name will do as well as an IP address.

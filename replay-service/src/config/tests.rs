@@ -25,6 +25,8 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     assert_eq!((log.delivery_parallel, log.handback_hold_ms, log.mirror_grace_ms), (64, 300, 200));
     assert_eq!((log.remember_ids_ms, log.remember_ids_bytes), (86_400_000, 268_435_456));
     assert_eq!((log.session_idle_ms, log.max_bytes), (604_800_000, 8_589_934_592));
+    let Headers { stamp, word, route } = log.headers;
+    assert_eq!([stamp, word, route], ["x-reprise-stamp", "x-reprise-word", "x-reprise-route"]);
 }
 
 #[test]
@@ -41,6 +43,25 @@ fn envoys_mirror_names_its_cluster() {
     };
     assert_eq!(cluster("").as_deref(), Some("secondary-guard"));
     assert_eq!(cluster("mirror_cluster='twin'").as_deref(), Some("twin"));
+}
+
+#[test]
+fn headers_may_have_other_names() {
+    let with = |headers: &str| {
+        let log = "service='s'\nstore='memory'\n[log]\ndelivery='a:1'\n[log.headers]\n";
+        parse(&format!("{log}{headers}"))
+    };
+    let headers = with("route='x-wso2-cluster-header'").expect("valid").log.expect("a log").headers;
+    assert_eq!(headers.route, "x-wso2-cluster-header");
+    assert_eq!(headers.stamp, "x-reprise-stamp");
+    assert_eq!(
+        with("stamp='X-Trace Key'\nword='x-reprise-route'\nid='x'").expect_err("problems"),
+        [
+            "log.headers.stamp: expected a header name in lower case, found \"X-Trace Key\"",
+            "log.headers: word and route are both \"x-reprise-route\"",
+            "log.headers.id: unknown key; known here are route, stamp, word",
+        ]
+    );
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(super) struct Places {
 
 /// `limits.body_bytes` where the templates' default is not changed.
 const BODY_BYTES: u64 = 1_048_576;
+/// The header that steers routes, as the templates call it.
+const ROUTE_HEADER: &str = "x-reprise-route";
 
 /// Writes all four configurations into `options.data`.
 pub(super) fn write(options: &StackOptions, places: &Places, filter: &Path) -> Result<()> {
@@ -58,7 +60,7 @@ pub(super) fn write_bare(options: &BareOptions, clients: u16, admin: u16) -> Res
         .text("secondary_host", options.secondary.ip())
         .number("secondary_port", options.secondary.port().into());
     client_times(&mut values, &times, &options.health);
-    put(&options.data, "bare.yaml", &rendered("bare.yaml", &values)?)
+    put(&options.data, "bare.yaml", &rendered("bare.yaml", &template("bare.yaml")?, &values)?)
 }
 
 fn edge_yaml(options: &StackOptions, places: &Places, filter: &Path) -> Result<String> {
@@ -85,7 +87,7 @@ fn edge_yaml(options: &StackOptions, places: &Places, filter: &Path) -> Result<S
         .object("gateway", gateway)
         .object("guard", guard(options, &times));
     client_times(&mut values, &times, &options.health);
-    rendered("edge.yaml", &values)
+    rendered("edge.yaml", &routed(options, "edge.yaml")?, &values)
 }
 
 fn cloud_yaml(options: &StackOptions, places: &Places, filter: &Path) -> Result<String> {
@@ -101,7 +103,7 @@ fn cloud_yaml(options: &StackOptions, places: &Places, filter: &Path) -> Result<
         .millis("connect_timeout", times.connect)
         .text("filter", filter.display())
         .object("guard", guard(options, &times));
-    rendered("cloud.yaml", &values)
+    rendered("cloud.yaml", &routed(options, "cloud.yaml")?, &values)
 }
 
 fn edge_toml(options: &StackOptions, places: &Places) -> Result<String> {
@@ -112,6 +114,11 @@ fn edge_toml(options: &StackOptions, places: &Places) -> Result<String> {
     log.insert("mirror".into(), options.mirror.name().into());
     log.insert("takeover_ms".into(), integer(times.takeover)?);
     log.insert("delivery_timeout_ms".into(), integer(times.delivery)?);
+    let renamed = |key: &str| Some((key.into(), header(options, key)?.into()));
+    let headers: toml::Table = ["stamp", "word", "route"].into_iter().filter_map(renamed).collect();
+    if !headers.is_empty() {
+        log.insert("headers".into(), headers.into());
+    }
     log.extend(options.log_extra.clone());
     Ok(toml::to_string(&table)?)
 }
@@ -187,8 +194,22 @@ fn template(name: &str) -> Result<String> {
     std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
 }
 
-fn rendered(name: &str, values: &Values) -> Result<String> {
-    render(&template(name)?, values).with_context(|| format!("envoy-configs/{name}"))
+/// What the filters call one of our headers, if not by its own name.
+fn header<'a>(options: &'a StackOptions, key: &str) -> Option<&'a str> {
+    options.gateway_extra.get("headers")?.get(key)?.as_str()
+}
+
+/// A template whose routes match on the route header by the name that the filters give it.
+fn routed(options: &StackOptions, name: &str) -> Result<String> {
+    let text = template(name)?;
+    Ok(match header(options, "route") {
+        Some(route) => text.replace(ROUTE_HEADER, route),
+        None => text,
+    })
+}
+
+fn rendered(name: &str, template: &str, values: &Values) -> Result<String> {
+    render(template, values).with_context(|| format!("envoy-configs/{name}"))
 }
 
 fn put(dir: &Path, name: &str, text: &str) -> Result<()> {

@@ -118,6 +118,22 @@ fn what_is_chosen_reaches_the_files() {
 }
 
 #[test]
+fn renamed_headers_reach_delivery_and_the_routes() {
+    let mut options = options();
+    let headers = json!({"stamp": "x-trace-key", "route": "x-reprise-route-2", "id": "x-id"});
+    options.gateway_extra.insert("headers".into(), headers);
+    let places = as_they_stand();
+    let toml: toml::Table = toml::from_str(&edge_toml(&options, &places).unwrap()).unwrap();
+    let log = toml::toml! { stamp = "x-trace-key" route = "x-reprise-route-2" };
+    assert_eq!(toml["log"]["headers"].as_table(), Some(&log));
+    let edge = edge_yaml(&options, &places, Path::new("f")).unwrap();
+    assert!(edge.contains("{name: x-reprise-route-2, string_match"), "{edge}");
+    assert_eq!(edge.matches("x-reprise-route").count(), edge.matches("x-reprise-route-2").count());
+    assert!(!edge.contains("x-reprise-route-2-2"), "{edge}");
+    assert_eq!(edge.matches("\"x-trace-key\"").count(), 2, "both roles: {edge}");
+}
+
+#[test]
 fn a_bare_envoy_has_the_times_of_the_edge() {
     let dir = tempfile::tempdir().unwrap();
     write_bare(&BareOptions::new(at(1), at(2), dir.path()), 3, 4).unwrap();
