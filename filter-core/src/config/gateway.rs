@@ -1,6 +1,6 @@
 //! The configuration of a gateway.
 
-use super::{Limits, Names, Routes, SessionSource, routes, service, session};
+use super::{Class, Limits, Names, Routes, SessionSource, routes, service, session};
 use protocol::fields::{Fields, Problems, header_name};
 
 /// A checked gateway configuration.
@@ -20,8 +20,8 @@ pub struct GatewayConfig {
     pub body_bytes: usize,
     /// Sessions of the slot table.
     pub sessions: u64,
-    /// Classes of requests.
-    pub routes: Routes,
+    /// Classes of requests; of the others, the default.
+    pub routes: Routes<Class>,
     /// Whether a client that sends our headers is refused.
     pub strict: bool,
     /// Names of our headers.
@@ -40,7 +40,7 @@ pub(super) fn read(mut fields: Fields<'_>, problems: &mut Problems) -> GatewayCo
     let timeout_ms = log.number("timeout_ms", TIMEOUT_MS, 10..=600_000, problems);
     log.finish(problems);
     let limits = Limits::read(&mut fields, problems);
-    let routes = routes::read(&mut fields, problems);
+    let routes = routes::read(&mut fields, problems, routes::class);
     let strict = fields.boolean("strict", false, problems);
     let names = Names::read(&mut fields, problems);
     fields.finish(problems);

@@ -1,6 +1,6 @@
 //! The configuration of a guard.
 
-use super::{Limits, Names, service};
+use super::{Limits, Names, Routes, routes, service};
 use protocol::fields::{Fields, Problems};
 use protocol::pb::InDoubtPolicy;
 use protocol::{Replica, limits};
@@ -27,9 +27,36 @@ pub struct GuardConfig {
     /// Sessions of the slot table.
     pub sessions: u64,
     /// What becomes of writes in doubt.
-    pub in_doubt: InDoubtPolicy,
+    pub in_doubt: InDoubt,
     /// Names of our headers.
     pub names: Names,
+}
+
+/// `in_doubt`: what becomes of writes of which nobody knows whether they ran.
+#[derive(Debug)]
+pub struct InDoubt {
+    default: InDoubtPolicy,
+    routes: Routes<InDoubtPolicy>,
+}
+
+impl InDoubt {
+    /// The policy for a write.
+    pub fn policy(&self, method: &str, path: &str) -> InDoubtPolicy {
+        self.routes.of(method, path).unwrap_or(self.default)
+    }
+
+    fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> InDoubt {
+        let mut fields = fields.object("in_doubt", problems);
+        let default = fields.choice("default", &POLICIES, problems);
+        let routes = routes::read(&mut fields, problems, |route, problems| {
+            if !route.has("policy") {
+                route.required("policy", problems);
+            }
+            route.choice("policy", &POLICIES, problems).unwrap_or(InDoubtPolicy::ByMethod)
+        });
+        fields.finish(problems);
+        InDoubt { default: default.unwrap_or(InDoubtPolicy::ByMethod), routes }
+    }
 }
 
 /// What `run_timeout_ms` is unless set.
@@ -65,9 +92,7 @@ pub(super) fn read(mut fields: Fields<'_>, problems: &mut Problems) -> GuardConf
     );
     remember.finish(problems);
     let limits = Limits::read(&mut fields, problems);
-    let mut in_doubt = fields.object("in_doubt", problems);
-    let policy = in_doubt.choice("default", &POLICIES, problems);
-    in_doubt.finish(problems);
+    let in_doubt = InDoubt::read(&mut fields, problems);
     let names = Names::read(&mut fields, problems);
     fields.finish(problems);
     GuardConfig {
@@ -80,7 +105,7 @@ pub(super) fn read(mut fields: Fields<'_>, problems: &mut Problems) -> GuardConf
         response_bytes: usize::try_from(response_bytes).unwrap_or(usize::MAX),
         body_bytes: limits.body_bytes,
         sessions: limits.sessions,
-        in_doubt: policy.unwrap_or(InDoubtPolicy::ByMethod),
+        in_doubt,
         names,
     }
 }

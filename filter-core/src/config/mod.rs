@@ -7,7 +7,7 @@ mod routes;
 mod session;
 
 pub use gateway::GatewayConfig;
-pub use guard::GuardConfig;
+pub use guard::{GuardConfig, InDoubt};
 pub use names::Names;
 pub use routes::{Class, Routes};
 pub use session::{NoSession, SessionSource};
@@ -81,6 +81,7 @@ fn service(fields: &mut Fields<'_>, problems: &mut Problems) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::pb::InDoubtPolicy;
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -111,7 +112,38 @@ mod tests {
         let Ok(Config::Guard(c)) = parse(GUARD.as_bytes()) else { panic!("not a guard") };
         assert_eq!((c.run_timeout_ms, c.gap_wait_ms), (5000, 800));
         assert_eq!(c.response_bytes, 65_536);
-        assert_eq!(c.in_doubt, protocol::pb::InDoubtPolicy::ByMethod);
+        assert_eq!(c.in_doubt.policy("POST", "/a"), InDoubtPolicy::ByMethod);
+    }
+
+    #[test]
+    fn a_route_may_say_otherwise_about_writes_in_doubt() {
+        let in_doubt = r#""in_doubt":{"default":"hold","routes":[
+            {"match":"POST /telemetry","policy":"redo"},{"match":"/telemetry","policy":"by_method"},
+            {"match":"POST /telemetry/a","policy":"hold"}]},"service":"#;
+        let json = GUARD.replace("\"service\":", in_doubt);
+        let Ok(Config::Guard(c)) = parse(json.as_bytes()) else { panic!("not a guard") };
+        for (method, path, policy) in [
+            ("POST", "/telemetry/a?b", InDoubtPolicy::Redo),
+            ("PATCH", "/telemetry", InDoubtPolicy::ByMethod),
+            ("POST", "/orders", InDoubtPolicy::Hold),
+        ] {
+            assert_eq!(c.in_doubt.policy(method, path), policy, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_route_in_doubt_needs_a_match_and_a_policy() {
+        let in_doubt = r#""in_doubt":{"routes":[{"policy":"redo"},{"match":"/a"},
+            {"match":"/a","policy":"skip","when_cut":"refuse"}]},"service":"#;
+        assert_eq!(
+            problems(&GUARD.replace("\"service\":", in_doubt)),
+            [
+                "in_doubt.routes[0].match: is required",
+                "in_doubt.routes[1].policy: is required",
+                r#"in_doubt.routes[2].policy: expected one of by_method, hold, redo, found "skip""#,
+                "in_doubt.routes[2].when_cut: unknown key; known here are match, policy",
+            ]
+        );
     }
 
     #[test]

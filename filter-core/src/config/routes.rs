@@ -1,4 +1,5 @@
-//! `routes`: which requests are replicated, and which are closed while the primary is cut off.
+//! `routes`: what is so for which requests. At a gateway: which are replicated, and which are
+//! closed while the primary is cut off.
 
 use crate::http::without_query;
 use protocol::fields::{Fields, Problems};
@@ -16,24 +17,34 @@ pub enum Class {
     NotReplicated,
 }
 
+/// Which requests a rule is about.
 #[derive(Debug)]
-struct Rule {
+struct Match {
     method: Option<String>,
     prefix: String,
-    class: Class,
 }
 
-/// The rules in their order; the first that matches counts.
-#[derive(Debug, Default)]
-pub struct Routes(Vec<Rule>);
+impl Match {
+    fn takes(&self, method: &str, path: &str) -> bool {
+        self.method.as_deref().is_none_or(|m| m == method) && under(path, &self.prefix)
+    }
+}
 
-impl Routes {
-    /// The class of a request.
-    pub fn class(&self, method: &str, path: &str) -> Class {
+/// What is so for which requests: rules in their order; the first that matches counts.
+#[derive(Debug)]
+pub struct Routes<T>(Vec<(Match, T)>);
+
+impl<T> Default for Routes<T> {
+    fn default() -> Self {
+        Routes(Vec::new())
+    }
+}
+
+impl<T: Copy> Routes<T> {
+    /// What is so for a request; `None` if no rule matches.
+    pub fn of(&self, method: &str, path: &str) -> Option<T> {
         let path = without_query(path);
-        let matches =
-            |r: &&Rule| r.method.as_deref().is_none_or(|m| m == method) && under(path, &r.prefix);
-        self.0.iter().find(matches).map(|r| r.class).unwrap_or_default()
+        self.0.iter().find(|(wanted, _)| wanted.takes(method, path)).map(|(_, what)| *what)
     }
 }
 
@@ -43,7 +54,12 @@ fn under(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
 }
 
-pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Routes {
+/// Reads `routes`; `what` reads what a rule has beside its `match`.
+pub(super) fn read<T>(
+    fields: &mut Fields<'_>,
+    problems: &mut Problems,
+    what: impl Fn(&mut Fields<'_>, &mut Problems) -> T,
+) -> Routes<T> {
     let path = fields.path("routes");
     let rules = match fields.raw("routes") {
         None => return Routes::default(),
@@ -53,12 +69,16 @@ pub(super) fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Routes {
             return Routes::default();
         }
     };
-    let read =
-        |(i, value)| rule(Fields::at(format!("{path}[{i}]"), Some(value), problems), problems);
-    Routes(rules.iter().enumerate().map(read).collect())
+    let rule = |(i, value)| {
+        let mut fields = Fields::at(format!("{path}[{i}]"), Some(value), problems);
+        let rule = (wanted(&mut fields, problems), what(&mut fields, problems));
+        fields.finish(problems);
+        rule
+    };
+    Routes(rules.iter().enumerate().map(rule).collect())
 }
 
-fn rule(mut fields: Fields<'_>, problems: &mut Problems) -> Rule {
+fn wanted(fields: &mut Fields<'_>, problems: &mut Problems) -> Match {
     let wanted = fields.required("match", problems);
     let (method, prefix) = match wanted.split_once(' ') {
         Some((method, prefix)) => (Some(method), prefix),
@@ -71,9 +91,14 @@ fn rule(mut fields: Fields<'_>, problems: &mut Problems) -> Rule {
         let what = format!("expected \"/prefix\" or \"METHOD /prefix\", found \"{wanted}\"");
         problems.add(&fields.path("match"), what);
     }
+    Match { method: method.map(str::to_string), prefix: prefix.to_string() }
+}
+
+/// Of a gateway's route: its class.
+pub(super) fn class(fields: &mut Fields<'_>, problems: &mut Problems) -> Class {
     let replicate = fields.boolean("replicate", true, problems);
     let refuse = fields.choice("when_cut", &[("refuse", true), ("serve", false)], problems);
-    let class = match (replicate, refuse.unwrap_or(false)) {
+    match (replicate, refuse.unwrap_or(false)) {
         (true, false) => Class::Replicated,
         (true, true) => Class::RefusedWhenCut,
         (false, false) => Class::NotReplicated,
@@ -82,9 +107,7 @@ fn rule(mut fields: Fields<'_>, problems: &mut Problems) -> Rule {
             problems.add(&fields.path("when_cut"), what);
             Class::NotReplicated
         }
-    };
-    fields.finish(problems);
-    Rule { method: method.map(str::to_string), prefix: prefix.to_string(), class }
+    }
 }
 
 #[cfg(test)]
@@ -94,10 +117,10 @@ mod tests {
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn routes(value: Value) -> (Routes, Vec<String>) {
+    fn routes(value: Value) -> (Routes<Class>, Vec<String>) {
         let value = json!({ "routes": value });
         let mut problems = Problems::default();
-        let routes = read(&mut Fields::root(&value, &mut problems), &mut problems);
+        let routes = read(&mut Fields::root(&value, &mut problems), &mut problems, class);
         (routes, problems.into_result().err().unwrap_or_default())
     }
 
@@ -110,22 +133,22 @@ mod tests {
         ]));
         assert!(problems.is_empty(), "{problems:?}");
         for (method, path, class) in [
-            ("POST", "/pay/test?x=1", Class::Replicated),
-            ("POST", "/pay", Class::RefusedWhenCut),
-            ("POST", "/pay?x=/telemetry", Class::RefusedWhenCut),
-            ("PUT", "/pay", Class::Replicated),
-            ("GET", "/telemetry/a", Class::NotReplicated),
-            ("POST", "/telemetryx", Class::Replicated),
-            ("POST", "/other", Class::Replicated),
+            ("POST", "/pay/test?x=1", Some(Class::Replicated)),
+            ("POST", "/pay", Some(Class::RefusedWhenCut)),
+            ("POST", "/pay?x=/telemetry", Some(Class::RefusedWhenCut)),
+            ("PUT", "/pay", None),
+            ("GET", "/telemetry/a", Some(Class::NotReplicated)),
+            ("POST", "/telemetryx", None),
+            ("POST", "/other", None),
         ] {
-            assert_eq!(routes.class(method, path), class, "{method} {path}");
+            assert_eq!(routes.of(method, path), class, "{method} {path}");
         }
     }
 
     #[test]
     fn a_prefix_of_one_slash_takes_everything() {
         let (routes, _) = routes(json!([{"match": "/", "replicate": false}]));
-        assert_eq!(routes.class("GET", "/a/b"), Class::NotReplicated);
+        assert_eq!(routes.of("GET", "/a/b"), Some(Class::NotReplicated));
     }
 
     #[test]

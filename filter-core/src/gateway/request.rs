@@ -71,7 +71,7 @@ impl Gateway {
         let method = http::text(&headers, ":method").unwrap_or_default().to_string();
         let path = http::text(&headers, ":path").unwrap_or_default().to_string();
         let write = names::is_write(&method);
-        let class = self.config.routes.class(&method, &path);
+        let class = self.config.routes.of(&method, &path).unwrap_or_default();
         if class == Class::NotReplicated {
             return Ok(Request::Bypass { write });
         }

@@ -24,7 +24,8 @@ type W = Worker<Guard>;
 
 const CONFIG: &str = r#"{"role":"guard","service":"shop","replica":"primary",
     "journal":{"cluster":"journal"},"service_cluster":"replica","run_timeout_ms":2000,
-    "gap_wait_ms":400,"remember":{"response_bytes":50},"limits":{"body_bytes":100,"sessions":64}}"#;
+    "gap_wait_ms":400,"remember":{"response_bytes":50},"limits":{"body_bytes":100,"sessions":64},
+    "in_doubt":{"routes":[{"match":"POST /telemetry","policy":"redo"}]}}"#;
 
 fn fresh(host: &Host) -> W {
     match parse(CONFIG.as_bytes()) {

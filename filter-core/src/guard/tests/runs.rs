@@ -29,6 +29,16 @@ fn the_journal_is_asked_with_all_that_the_stamp_says() {
 }
 
 #[test]
+fn the_journal_is_told_what_the_route_says_of_doubt() {
+    let mut w = ready(&Host::new());
+    let stamp = stamp(1);
+    let mut request = write(&stamp);
+    request[1].1 = "/telemetry/a?x=1";
+    w.request(1, &request, b"x");
+    assert_eq!(begin(&mut w).in_doubt(), InDoubtPolicy::Redo);
+}
+
+#[test]
 fn a_granted_write_is_sent_to_the_service_without_our_and_hop_by_hop_headers() {
     let mut w = ready(&Host::new());
     let token = asked(&mut w, 1, 1);
