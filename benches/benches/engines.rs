@@ -122,6 +122,7 @@ fn journal_write(c: &mut Criterion) {
         replica: Replica::Primary,
         remember_bytes: 1 << 24,
         session_idle_ms: 600_000,
+        takeover_ms: None,
     };
     let mut journal = Journal::open(Box::new(MemoryStore::new()), config, [1; 16], Now::default())
         .expect("opens");
@@ -141,6 +142,7 @@ fn journal_write(c: &mut Criterion) {
         replica: "primary".into(),
         owner: vec![1],
         running: vec![],
+        gap_wait_ms: 800,
     }));
     let mut i: u64 = 0;
     let mut links = vec![Link::START; 2000];

@@ -39,6 +39,13 @@ impl Machine for Log {
         Log::next_wake_ms(self)
     }
 
+    fn refusal(message: &pb::GatewayResponse) -> Option<&str> {
+        match &message.kind {
+            Some(pb::gateway_response::Kind::Welcome(w)) if !w.error.is_empty() => Some(&w.error),
+            _ => None,
+        }
+    }
+
     fn act(output: log::Output) -> Act<pb::GatewayResponse, Work> {
         match output {
             log::Output::ToGateway { stream, message } => Act::Send(stream, message),
@@ -86,6 +93,13 @@ impl Machine for Journal {
 
     fn next_wake_ms(&self) -> Option<u64> {
         Journal::next_wake_ms(self)
+    }
+
+    fn refusal(message: &pb::GuardResponse) -> Option<&str> {
+        match &message.kind {
+            Some(pb::guard_response::Kind::Welcome(w)) if !w.error.is_empty() => Some(&w.error),
+            _ => None,
+        }
     }
 
     fn act(output: journal::Output) -> Act<pb::GuardResponse, Ran> {

@@ -163,6 +163,7 @@ fn open_journal(
         replica: section.replica,
         remember_bytes: section.remember_bytes,
         session_idle_ms: CACHED_MS,
+        takeover_ms: config.log.as_ref().map(|log| log.takeover_ms),
     };
     let store = open_store(config, "journal")?;
     Journal::open(store, journal, random()?, clock.now())

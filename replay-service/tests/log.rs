@@ -228,3 +228,21 @@ async fn a_retry_right_after_both_replicas_settled_the_write_is_known() {
     assert_eq!((again.epoch, again.seq, again.known), (first.epoch, first.seq, true));
     assert_eq!(again.status, 200);
 }
+
+#[tokio::test]
+async fn a_guard_that_gives_up_a_gap_before_the_log_takes_over_is_refused_in_its_log() {
+    let both = format!(
+        "store = 'memory'\n[log]\ndelivery = '{NOWHERE}'\ntakeover_ms = 800\n\
+         [journal]\nreplica = 'secondary'\n"
+    );
+    let mut reprise = Reprise::start(&config(&both)).await;
+    let mut guard = reprise.guard().await;
+    let welcome = guard.hello_waiting(protocol::VERSION, "secondary", 800).await;
+    let why = "gap_wait_ms (800) must be longer than the log's takeover_ms (800)";
+    assert!(welcome.error.contains(why), "{}", welcome.error);
+    assert!(guard.next().await.expect("no error").is_none());
+    let line = reprise.line_with("refused a stream engine=journal").await;
+    assert!(line.contains(why), "{line}");
+    let mut patient = reprise.guard().await;
+    assert_eq!(patient.hello_waiting(protocol::VERSION, "secondary", 801).await.error, "");
+}

@@ -28,6 +28,7 @@ impl Guard {
             replica: self.config.replica.name().to_string(),
             owner: owner.to_vec(),
             running: self.runs.running(),
+            gap_wait_ms: u32::try_from(self.config.gap_wait_ms).unwrap_or(u32::MAX),
         };
         let message = pb::GuardRequest { kind: Some(guard_request::Kind::Hello(hello)) };
         cx.emit(Effect::Send(id, message.encode_to_vec()));

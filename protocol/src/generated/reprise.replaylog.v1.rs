@@ -362,6 +362,9 @@ pub struct GuardHello {
     /// used.
     #[prost(message, repeated, tag = "5")]
     pub running: ::prost::alloc::vec::Vec<Running>,
+    /// How long this guard waits for what precedes a write, milliseconds; 0 if it does not say.
+    #[prost(uint32, tag = "6")]
+    pub gap_wait_ms: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Running {

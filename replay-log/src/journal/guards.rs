@@ -98,6 +98,13 @@ impl Journal {
                 hello.replica, config.replica
             ));
         }
+        let gap_wait = u64::from(hello.gap_wait_ms);
+        if let Some(takeover) = config.takeover_ms.filter(|t| (1..=*t).contains(&gap_wait)) {
+            return Some(format!(
+                "the guard's gap_wait_ms ({gap_wait}) must be longer than the log's takeover_ms \
+                 ({takeover}): what fills a gap may be delivered no sooner"
+            ));
+        }
         if hello.owner.is_empty() || hello.owner.len() > OWNER_BYTES {
             let bytes = hello.owner.len();
             return Some(format!(

@@ -53,6 +53,9 @@ pub struct JournalConfig {
     pub remember_bytes: u64,
     /// A session unused for this long leaves memory (its record stays on disk), milliseconds.
     pub session_idle_ms: u64,
+    /// When the log of the same site delivers what nobody reported the end of; guards that give
+    /// up a gap before that are refused. `None` if the log is elsewhere.
+    pub takeover_ms: Option<u64>,
 }
 
 /// What an operator decides about a write in doubt.

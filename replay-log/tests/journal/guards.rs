@@ -5,6 +5,8 @@ use protocol::pb::begun::Verdict;
 use protocol::pb::guard_request::Kind as Ask;
 use protocol::pb::outcome::Kind;
 use protocol::{VERSION, pb};
+use replay_log::journal::JournalConfig;
+use replay_log::store::MemoryStore;
 
 fn good() -> pb::GuardHello {
     pb::GuardHello {
@@ -13,6 +15,7 @@ fn good() -> pb::GuardHello {
         replica: "primary".into(),
         owner: vec![2; 8],
         running: Vec::new(),
+        gap_wait_ms: 501,
     }
 }
 
@@ -22,6 +25,7 @@ fn a_guard_that_does_not_belong_here_is_refused_with_the_reason() {
         (pb::GuardHello { version: VERSION + 1, ..good() }, "version 2"),
         (pb::GuardHello { service: "bar".into(), ..good() }, "service \"bar\""),
         (pb::GuardHello { replica: "secondary".into(), ..good() }, "\"secondary\" replica"),
+        (pb::GuardHello { gap_wait_ms: 500, ..good() }, "gap_wait_ms (500)"),
         (pb::GuardHello { owner: Vec::new(), ..good() }, "0 bytes"),
         (pb::GuardHello { owner: vec![1; 65], ..good() }, "65 bytes"),
     ];
@@ -33,6 +37,19 @@ fn a_guard_that_does_not_belong_here_is_refused_with_the_reason() {
         assert!(rig.closed(2));
         assert_eq!(rig.journal.status().guards, 1);
     }
+}
+
+#[test]
+fn a_guards_patience_is_compared_only_where_both_times_are_known() {
+    let mut here = Rig::new();
+    for (stream, gap_wait_ms) in [(2, 501), (3, 0)] {
+        here.send(stream, Ask::Hello(pb::GuardHello { gap_wait_ms, ..good() }));
+        assert_eq!(here.welcome(stream).error, "");
+    }
+    let elsewhere = JournalConfig { takeover_ms: None, ..config() };
+    let mut elsewhere = Rig::on(MemoryStore::new(), elsewhere);
+    elsewhere.send(2, Ask::Hello(pb::GuardHello { gap_wait_ms: 1, ..good() }));
+    assert_eq!(elsewhere.welcome(2).error, "");
 }
 
 #[test]

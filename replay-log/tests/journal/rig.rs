@@ -20,6 +20,7 @@ pub fn config() -> JournalConfig {
         replica: Replica::Primary,
         remember_bytes: 1 << 20,
         session_idle_ms: 60_000,
+        takeover_ms: Some(500),
     }
 }
 
@@ -131,6 +132,7 @@ impl Rig {
             replica: "primary".into(),
             owner: vec![owner; 8],
             running: running.collect(),
+            gap_wait_ms: WAIT_MS as u32,
         };
         self.send(stream, Ask::Hello(hello));
     }

@@ -44,6 +44,7 @@ fn open(store: &MemoryStore, replica: Replica, now: Now, random: u8) -> Journal 
         replica,
         remember_bytes: 4096,
         session_idle_ms: 60_000,
+        takeover_ms: None,
     };
     Journal::open(Box::new(store.clone()), config, [random; 16], now).expect("the journal opens")
 }
@@ -77,6 +78,7 @@ impl Guard {
             replica: self.replica.name().to_string(),
             owner: self.owner.to_be_bytes().to_vec(),
             running: list,
+            gap_wait_ms: 0,
         };
         let mut answers = self.tell(now, pb::guard_request::Kind::Hello(hello));
         // What was executed and not noted is reported again.

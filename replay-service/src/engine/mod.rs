@@ -56,6 +56,8 @@ pub trait Machine: Send + 'static {
     fn flush(&mut self, now: Now) -> Result<(), StoreError>;
     /// When it wants a tick.
     fn next_wake_ms(&self) -> Option<u64>;
+    /// Why a message refuses its stream, if it does.
+    fn refusal(message: &Self::Reply) -> Option<&str>;
     /// Sorts an output.
     fn act(output: Self::Output) -> Act<Self::Reply, Self::Work>;
 }

@@ -145,7 +145,14 @@ impl<M: Machine, F: FnMut(M::Work)> Turns<M, F> {
         }
         for output in outputs.unwrap_or_else(|error| failed(M::NAME, &error)) {
             match M::act(output) {
-                Act::Send(stream, message) => self.streams.send(stream, message),
+                Act::Send(stream, message) => {
+                    if let Some(cause) = M::refusal(&message) {
+                        let fields: [logging::Field; 3] =
+                            [("engine", &M::NAME), ("stream", &stream.0), ("cause", &cause)];
+                        logging::warn("refused a stream", &fields);
+                    }
+                    self.streams.send(stream, message);
+                }
                 Act::Close(stream) => self.streams.close(stream),
                 Act::Work(work) => (self.work)(work),
             }

@@ -200,12 +200,22 @@ impl Stream<pb::GuardRequest, pb::GuardResponse> {
     }
 
     pub async fn hello(&mut self, version: u32, replica: &str) -> pb::GuardWelcome {
+        self.hello_waiting(version, replica, 800).await
+    }
+
+    pub async fn hello_waiting(
+        &mut self,
+        version: u32,
+        replica: &str,
+        gap_wait_ms: u32,
+    ) -> pb::GuardWelcome {
         let hello = pb::GuardHello {
             version,
             service: "shop".into(),
             replica: replica.into(),
             owner: vec![7; 16],
             running: vec![],
+            gap_wait_ms,
         };
         match self.ask(pb::guard_request::Kind::Hello(hello)).await {
             pb::guard_response::Kind::Welcome(welcome) => welcome,

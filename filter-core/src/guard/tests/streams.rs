@@ -31,7 +31,7 @@ fn a_write_waits_a_moment_for_the_stream() {
         (hello.version, hello.service.as_str(), hello.replica.as_str()),
         (1, "shop", "primary")
     );
-    assert_eq!(hello.owner.len(), 16);
+    assert_eq!((hello.owner.len(), hello.gap_wait_ms), (16, 400));
     w.message(&welcome());
     assert_eq!(begin(&mut w).wait_ms, 300, "only for what is left of its time");
 }

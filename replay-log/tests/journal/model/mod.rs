@@ -261,6 +261,7 @@ impl World {
             replica: "primary".into(),
             owner: vec![guard as u8 + 1; 8],
             running: running.collect(),
+            gap_wait_ms: 0,
         };
         self.asked.retain(|_, asked| asked.guard != guard);
         self.guards[guard].stream = Some(self.id());
