@@ -1,10 +1,11 @@
 //! What compilers and lints do not check: the edges between crates, the shape of the sources,
-//! and that the documentation names only what exists.
+//! the chain of timeouts, and that the documentation names only what exists.
 
 mod commands;
 mod docs;
 mod edges;
 mod sources;
+mod times;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ pub fn run() -> Result<()> {
     let mut problems = edges::check()?;
     problems.extend(sources::check(&tree)?);
     problems.extend(docs::check(&tree)?);
+    problems.extend(times::check(&tree)?);
     for problem in &problems {
         eprintln!("tidy: {problem}");
     }
