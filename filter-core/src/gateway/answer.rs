@@ -31,18 +31,21 @@ pub(super) enum Answer {
 
 /// Judges the answer of a released write.
 pub(super) fn judge(released: &Released, word: Option<&Word>) -> (Kind, Answer) {
+    // A repeated write that some replica has settled has this status, whoever cannot say so now.
+    let status = Some(released.status).filter(|s| released.known && http::is_final(*s));
+    let unless_known = |why| status.map_or(Answer::Withhold(why), Answer::Status);
     let Some(word) = word else {
-        return (Kind::MaybeDone, Answer::Withhold("no replica's guard has answered"));
+        return (Kind::MaybeDone, unless_known("no replica's guard has answered"));
     };
     if word.number != Some(released.number) {
-        return (Kind::MaybeDone, Answer::Withhold("the answer belongs to another write"));
+        return (Kind::MaybeDone, unless_known("the answer belongs to another write"));
     }
     match word.verdict {
         Verdict::Ran | Verdict::Forced => (Kind::Answered, Answer::Pass),
         Verdict::Remembered if released.known => (Kind::Answered, Answer::Replayed),
         Verdict::Remembered => (Kind::Answered, Answer::Pass),
         Verdict::Forgotten if released.known => {
-            let status = [released.status, word.status].into_iter().find(|s| http::is_final(*s));
+            let status = status.or(Some(word.status).filter(|s| http::is_final(*s)));
             let unknown = Answer::Withhold("it has run; its result is forgotten");
             (Kind::Answered, status.map_or(unknown, Answer::Status))
         }
@@ -50,7 +53,7 @@ pub(super) fn judge(released: &Released, word: Option<&Word>) -> (Kind, Answer) 
         Verdict::Forgotten => {
             (Kind::MaybeDone, Answer::Withhold("it has run; its result is not kept"))
         }
-        _ => (Kind::MaybeDone, Answer::Withhold("no replica could run it now")),
+        _ => (Kind::MaybeDone, unless_known("no replica could run it now")),
     }
 }
 

@@ -228,7 +228,7 @@ fn refused_reply(refused: &pb::Refused) -> Reply {
         Reason::PayloadMismatch => (Problem::PayloadMismatch, false),
         Reason::Cut => (Problem::RefusedWhileCut, true),
         Reason::Invalid => (Problem::InvalidId, false),
-        Reason::Unspecified => (Problem::LogUnavailable, true),
+        Reason::Superseded | Reason::Unspecified => (Problem::LogUnavailable, true),
     };
     let reply = Reply::problem(problem, &refused.detail);
     if retry { reply.retry_after_ms(u64::from(refused.retry_after_ms)) } else { reply }

@@ -71,7 +71,7 @@ impl Gateway {
             time_ms,
             after: after.flatten(),
             delivery: false,
-            noop: false,
+            noop: numbered.settled,
             again: numbered.known,
             log: self.welcome.as_ref().map(|w| w.log).unwrap_or_default(),
             journals: [

@@ -245,6 +245,10 @@ pub struct Numbered {
     pub primary_journal: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "10")]
     pub secondary_journal: ::prost::alloc::vec::Vec<u8>,
+    /// Both replicas have settled it and it has left the log: it must not run again, wherever it
+    /// goes.
+    #[prost(bool, tag = "11")]
+    pub settled: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Refused {
@@ -279,6 +283,8 @@ pub mod refused {
         Cut = 3,
         /// a field is out of its limits
         Invalid = 4,
+        /// its number was taken back before it was released: send it again
+        Superseded = 5,
     }
     impl Reason {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -292,6 +298,7 @@ pub mod refused {
                 Self::PayloadMismatch => "PAYLOAD_MISMATCH",
                 Self::Cut => "CUT",
                 Self::Invalid => "INVALID",
+                Self::Superseded => "SUPERSEDED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -302,6 +309,7 @@ pub mod refused {
                 "PAYLOAD_MISMATCH" => Some(Self::PayloadMismatch),
                 "CUT" => Some(Self::Cut),
                 "INVALID" => Some(Self::Invalid),
+                "SUPERSEDED" => Some(Self::Superseded),
                 _ => None,
             }
         }

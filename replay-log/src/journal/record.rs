@@ -15,7 +15,7 @@ use std::path::Path;
 /// The version that this build writes and the only one that it reads.
 pub(super) const VERSION: u32 = 1;
 /// Lives that a store remembers of itself.
-pub(super) const LIVES_KEPT: usize = 256;
+pub(super) const LIVES_KEPT: usize = 4096;
 /// The key of the [`MetaRecord`].
 pub(super) const META_KEY: &[u8] = b"meta";
 /// What the keys of all sessions begin with.

@@ -7,7 +7,7 @@ use crate::store::Write;
 use crate::{Now, StreamId};
 use pb::refused::Reason;
 use prost::Message as _;
-use protocol::{Id, Number, Position, Replica, SessionKey, limits, pb};
+use protocol::{Id, Incarnation, Number, Position, Replica, SessionKey, limits, pb};
 use sha2::{Digest as _, Sha256};
 
 /// What a refused writer is told to wait when the log is full or the primary away.
@@ -53,6 +53,7 @@ impl Log {
         if let Some(known) = self.load(&key).and_then(|s| s.ids.get(&id).copied()) {
             return self.append_again(now, stream, token, &key, known, fingerprint);
         }
+        self.rest_later(now, &key);
         match self.ids.get(self.store.as_ref(), &key, &id) {
             Ok(None) => self.append_new(now, stream, a, key, id, fingerprint),
             Ok(Some(stored)) => self.answer_remembered(stream, token, &key, &stored, fingerprint),
@@ -98,6 +99,7 @@ impl Log {
             after: None,
             route: self.sessions.get(key).map_or(pb::Route::Primary, Session::route) as i32,
             known: true,
+            settled: true,
             status: stored.status,
             received_ms: stored.received_ms,
             primary_journal: self.journals[0].to_wire(),
@@ -116,6 +118,7 @@ impl Log {
         fingerprint: Fingerprint,
     ) {
         let token = a.token;
+        self.hand_back_if_caught_up(now, &key);
         let pinned = self.sessions.get(&key).is_some_and(|s| s.pinned);
         if a.refuse_when_cut && (pinned || self.is_away(Replica::Primary)) {
             let detail = "the primary is cut off".to_string();
@@ -171,7 +174,9 @@ impl Log {
             end_reported: false,
             attempted: false,
             withdrawn: false,
+            journals: self.journals,
             ran: [None; 2],
+            ran_kept: false,
         });
         let number = session.number(seq);
         let entry_key = record::entry_key(key, number);
@@ -212,13 +217,12 @@ impl Log {
         seq: u64,
         known: bool,
     ) {
-        let journals = self.journals.map(protocol::Incarnation::to_wire);
         let Some(session) = self.sessions.get_mut(key) else { return };
         let (route, number) = (session.route(), session.number(seq));
         let after = session.after.filter(|_| seq == 1).map(Position::to_wire);
         let Some(entry) = session.entry_mut(seq) else { return };
         entry.releases.push(token);
-        let [primary_journal, secondary_journal] = journals;
+        let [primary_journal, secondary_journal] = entry.journals.map(Incarnation::to_wire);
         let numbered = pb::Numbered {
             epoch: number.epoch,
             seq,
@@ -226,6 +230,7 @@ impl Log {
             after,
             route: route as i32,
             known,
+            settled: false,
             status: entry.ran.iter().flatten().map(|r| u32::from(r.status)).next().unwrap_or(0),
             received_ms: entry.received_ms,
             primary_journal,
@@ -248,7 +253,7 @@ impl Log {
 
     /// A held write whose number was taken back.
     pub(super) fn refuse_held(&mut self, stream: StreamId, token: u64, detail: String) {
-        self.refuse(stream, token, Reason::Invalid, detail, 0);
+        self.refuse(stream, token, Reason::Superseded, detail, RETRY_AFTER_MS);
     }
 
     fn refuse_mismatch(&mut self, stream: StreamId, token: u64) {

@@ -3,7 +3,7 @@
 
 use super::Log;
 use super::record::{self, StoredCase, StoredEntry};
-use super::status::{Case, Event, InDoubt};
+use super::status::{Case, Event, HeldUp};
 use crate::Now;
 use crate::store::Write;
 use prost::Message as _;
@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Forced,
     Quarantined,
     InDoubt,
+    NotRun,
+    Unanswered,
 }
 
 impl Kind {
@@ -27,6 +29,8 @@ impl Kind {
             Kind::Forced => "forced",
             Kind::Quarantined => "quarantined",
             Kind::InDoubt => "in_doubt",
+            Kind::NotRun => "not_run",
+            Kind::Unanswered => "unanswered",
         }
     }
 }
@@ -36,7 +40,8 @@ pub(super) struct Cases {
     /// By number; kept on disk.
     pub(super) kept: VecDeque<(u64, StoredCase)>,
     pub(super) next: u64,
-    pub(super) in_doubt: BTreeMap<(SessionKey, Replica), InDoubt>,
+    /// What holds up a session at a replica, until it goes on there.
+    pub(super) waiting: BTreeMap<(SessionKey, Replica), HeldUp>,
     pub(super) events: VecDeque<Event>,
     pub(super) next_event: u64,
 }
@@ -44,7 +49,7 @@ pub(super) struct Cases {
 impl Cases {
     /// The replica went on in this session.
     pub(super) fn resolve(&mut self, replica: Replica, key: &SessionKey) {
-        self.in_doubt.remove(&(key.clone(), replica));
+        self.waiting.remove(&(key.clone(), replica));
     }
 
     pub(super) fn of_kind(&self, kinds: &[Kind]) -> Vec<Case> {
@@ -164,16 +169,17 @@ impl Log {
         if lane.stuck_at.replace(number.seq) == Some(number.seq) {
             return;
         }
-        if kind == Kind::InDoubt {
+        if matches!(kind, Kind::InDoubt | Kind::NotRun | Kind::Unanswered) {
             let described = self.describe(key, number);
-            let doubt = InDoubt {
+            let doubt = HeldUp {
                 session: key.to_string(),
                 number,
                 replica,
                 method: described.method,
                 path: described.path,
+                kind: kind.name(),
             };
-            self.cases.in_doubt.insert((key.clone(), replica), doubt);
+            self.cases.waiting.insert((key.clone(), replica), doubt);
             self.event(now, kind.name(), Some(replica), Some(key), detail);
         } else {
             let detail = format!("at the {replica}: {detail}");

@@ -101,12 +101,17 @@ impl Log {
         for key in behind {
             if let Some(session) = self.sessions.get_mut(&key) {
                 let lane = &mut session.lanes[replica.index()];
-                if lane.stuck_at.is_none() {
-                    lane.attempts = 0;
+                // What failed again and again is not the link's fault: it keeps its own pace.
+                if lane.stuck_at.is_none() && lane.attempts <= 2 {
                     lane.not_before_ms = 0;
                 }
             }
             self.queue(now, replica, &key);
+        }
+        let pinned = self.sessions.iter().filter(|(_, s)| s.pinned);
+        for key in pinned.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.hand_back_if_caught_up(now, &key);
+            self.rest_later(now, &key);
         }
     }
 
@@ -178,7 +183,7 @@ impl Log {
             let Some(session) = self.sessions.get_mut(&key) else { continue };
             session.lanes[r].queued = false;
             match session.next_for(replica, now, grace) {
-                Next::Nothing => {}
+                Next::Nothing => self.rest_later(now, &key),
                 Next::At(at) => {
                     self.timers.insert((at, key));
                 }

@@ -9,6 +9,9 @@ use crate::store::Write;
 use crate::{Now, StreamId};
 use protocol::{Number, Replica, SessionKey, Verdict, Word, pb};
 
+/// A number that failed so often in a row at a replica is listed.
+const ATTEMPTS_UNLISTED: u32 = 5;
+
 impl Log {
     /// A gateway says what became of a write that it released.
     pub(super) fn end(&mut self, now: Now, end: &pb::End) {
@@ -87,19 +90,37 @@ impl Log {
     ) {
         let under_way = &mut self.delivering[replica.index()].under_way;
         *under_way = under_way.saturating_sub(1);
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.lanes[replica.index()].delivering = None;
-        }
+        let Some(session) = self.sessions.get_mut(key).filter(|s| s.epoch == number.epoch) else {
+            // Of an epoch that is over: it says something of the replica, nothing of the session.
+            return match word {
+                None => self.went_away(now, replica),
+                Some(_) => self.came_back(now, replica),
+            };
+        };
+        let settled = session.settled[replica.index()];
+        let lane = &mut session.lanes[replica.index()];
+        lane.delivering = None;
+        let alone = lane.attempts >= ATTEMPTS_UNLISTED;
         let word = word.filter(|w| w.replica == replica && w.number == Some(number));
         match &word {
             None => {
-                self.went_away(now, replica);
-                self.back_off(now, replica, key, 20, 500);
+                if alone {
+                    let detail = "its guard answers others, but never said a word of this one";
+                    self.stuck(now, replica, key, number, Kind::Unanswered, detail);
+                } else {
+                    self.went_away(now, replica);
+                }
+                self.back_off(now, replica, key, 20, 5000);
             }
             Some(word) => {
                 self.came_back(now, replica);
                 self.absorb(now, replica, key, word);
                 self.after_delivery(now, replica, key, number, word);
+                let session = self.sessions.get(key);
+                let advanced = session.is_some_and(|s| s.settled[replica.index()] > settled);
+                if word.verdict.has_run() && !advanced {
+                    self.back_off(now, replica, key, 20, 1000);
+                }
             }
         }
         self.settle_and_go_on(now, key);
@@ -118,7 +139,15 @@ impl Log {
                 self.counters.delivered[replica.index()] += 1;
             }
             Verdict::Running => self.back_off(now, replica, key, 4, 40),
-            Verdict::NotRun => self.back_off(now, replica, key, 20, 1000),
+            Verdict::NotRun => {
+                let attempts =
+                    self.sessions.get(key).map_or(0, |s| s.lanes[replica.index()].attempts);
+                if attempts >= ATTEMPTS_UNLISTED {
+                    let detail = "the replica refuses to run it (401, 403, 407, 429, 503) or cannot be reached by its guard";
+                    self.stuck(now, replica, key, number, Kind::NotRun, detail);
+                }
+                self.back_off(now, replica, key, 20, 1000);
+            }
             Verdict::InDoubt => {
                 self.stuck(
                     now,
@@ -168,7 +197,10 @@ impl Log {
         {
             let ran = Ran { status: word.status, digest: word.digest };
             entry.ran[r] = Some(ran);
-            if let Some(other) = entry.ran[1 - r]
+            let other = entry.ran[1 - r];
+            self.ran_dirty.push((key.clone(), number));
+            self.dirty_since_ms.get_or_insert(now.mono_ms);
+            if let Some(other) = other
                 && other != ran
             {
                 self.diverged(now, key, number);
@@ -211,8 +243,8 @@ impl Log {
             return;
         }
         if session.link_of(at.number.seq).is_some_and(|link| link != at.link) {
-            let detail = "the replica ran another history up to this number";
-            return self.stuck(now, replica, key, at.number, Kind::Conflict, detail);
+            // An old journal is a prefix of the log's history: this one is none of it.
+            return self.store_is_old(now, key, at);
         }
         session.settled[replica.index()] = at.number.seq;
         let lane = &mut session.lanes[replica.index()];
@@ -239,6 +271,9 @@ impl Log {
             self.live_bytes = self.live_bytes.saturating_sub(entry.bytes);
             self.live_entries = self.live_entries.saturating_sub(1);
             self.lazy.push(Write::Delete { key: record::entry_key(key, number) });
+            if entry.ran_kept {
+                self.lazy.push(Write::Delete { key: record::ran_key(key, number) });
+            }
             if !entry.withdrawn {
                 session.ids.remove(&entry.id);
                 let stored = remembered(number, &entry);

@@ -7,11 +7,15 @@ use super::recover;
 use super::session::Session;
 use crate::Now;
 use crate::store::Write;
-use protocol::{Link, Position, SessionKey};
+use protocol::{Link, Position, Replica, SessionKey};
+
+/// Epochs begin at the wall clock's milliseconds; 2^53 of them are 285,000 years.
+const EPOCH_MAX: u64 = 1 << 53;
 
 impl Log {
     pub(super) fn hear_epoch(&mut self, epoch: u64) {
-        if epoch > self.epoch {
+        // Not a time that a clock could have given: forged.
+        if epoch > self.epoch && epoch < EPOCH_MAX {
             self.epoch = epoch;
             self.meta_dirty = true;
         }
@@ -67,6 +71,9 @@ impl Log {
             return;
         }
         session.forced = true;
+        for replica in Replica::BOTH {
+            self.cases.resolve(replica, key);
+        }
         session.ids.clear();
         let epoch = session.epoch;
         let first = session.base + 1;
@@ -95,6 +102,9 @@ impl Log {
                 Err(fault) => self.fault = Some(fault),
             }
             self.urgent.push(Write::Delete { key: from });
+            if entry.ran_kept {
+                self.urgent.push(Write::Delete { key: record::ran_key(key, number) });
+            }
             self.case(
                 now,
                 Kind::Quarantined,
@@ -114,6 +124,10 @@ impl Log {
         let random = (self.jitter(1 << 31) << 31) | self.jitter(1 << 31);
         self.incarnation = protocol::Incarnation((random | 1).to_be_bytes());
         self.meta_dirty = true;
+        for stream in self.gateways.keys().copied().collect::<Vec<_>>() {
+            let welcome = self.welcome(String::new());
+            self.send(stream, welcome);
+        }
     }
 
     /// An entry's bytes, even if its own batch is not committed yet.

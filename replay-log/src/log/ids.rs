@@ -1,9 +1,11 @@
 //! The id index: which ids were settled, in a few buckets by time so that forgetting is cheap.
 //!
 //! Live entries are found by [`super::session::Session::ids`]; here are those that have left the
-//! log. A bucket spans an eighth of `remember_ids_ms`; the oldest are dropped when they are out
-//! of time, or early when the index is over its bytes (counted). Time only decides when an id
-//! may be forgotten, never order; a clock that steps back goes on filling the newest bucket.
+//! log. A bucket is named by the time at which it was opened, and closed by the next one: after
+//! an eighth of `remember_ids_ms`, or of `remember_ids_bytes`. The oldest is dropped when its
+//! youngest id is out of time, or early when the index is over its bytes (counted); the one that
+//! is being filled never is. Time only decides when an id may be forgotten, never order; a clock
+//! that steps back goes on filling the newest bucket.
 
 use super::record::{self, StoredId};
 use crate::store::{Store, StoreError, Write};
@@ -11,7 +13,8 @@ use prost::Message as _;
 use protocol::{Id, SessionKey};
 use std::collections::BTreeMap;
 
-const BUCKETS: u64 = 8;
+/// Buckets that the time and the bytes are divided into.
+const PARTS: u64 = 8;
 /// Keys removed in one batch while a bucket is dropped.
 const DROP_BATCH: usize = 512;
 
@@ -22,9 +25,11 @@ struct Bucket {
 }
 
 pub(super) struct IdIndex {
-    span_ms: u64,
+    remember_ms: u64,
     max_bytes: u64,
+    /// By the unix milliseconds at which they were opened.
     buckets: BTreeMap<u64, Bucket>,
+    /// The bucket that is being dropped; it is read no more.
     dropping: Option<u64>,
     /// Put, and not yet written: settled marks wait for company.
     pending: BTreeMap<(SessionKey, Id), StoredId>,
@@ -46,9 +51,8 @@ impl IdIndex {
             }
             Ok(true)
         })?;
-        let span_ms = (remember_ms / BUCKETS).max(1);
         Ok(IdIndex {
-            span_ms,
+            remember_ms,
             max_bytes,
             buckets,
             dropping: None,
@@ -61,9 +65,18 @@ impl IdIndex {
         self.buckets.values().map(|b| b.ids).sum()
     }
 
+    /// The bucket to fill, a new one if the newest is old or large enough.
     fn newest(&self, unix_ms: u64) -> u64 {
-        let bucket = unix_ms / self.span_ms;
-        self.buckets.keys().next_back().map_or(bucket, |last| bucket.max(*last))
+        match self.buckets.last_key_value() {
+            Some((&opened, bucket))
+                if unix_ms < opened.saturating_add(self.remember_ms / PARTS)
+                    && bucket.bytes < self.max_bytes / PARTS =>
+            {
+                opened
+            }
+            Some((&opened, _)) => unix_ms.max(opened.saturating_add(1)),
+            None => unix_ms,
+        }
     }
 
     pub(super) fn get(
@@ -115,17 +128,7 @@ impl IdIndex {
         unix_ms: u64,
     ) -> Result<Vec<Write>, StoreError> {
         if self.dropping.is_none() {
-            let newest = self.newest(unix_ms);
-            let bytes: u64 = self.buckets.values().map(|b| b.bytes).sum();
-            let Some((&oldest, bucket)) = self.buckets.first_key_value() else {
-                return Ok(Vec::new());
-            };
-            if oldest + BUCKETS < newest {
-                self.dropping = Some(oldest);
-            } else if bytes > self.max_bytes {
-                self.evicted_early += bucket.ids;
-                self.dropping = Some(oldest);
-            }
+            self.dropping = self.pick(unix_ms);
         }
         let Some(bucket) = self.dropping else { return Ok(Vec::new()) };
         let mut writes = Vec::new();
@@ -134,9 +137,24 @@ impl IdIndex {
             Ok(writes.len() < DROP_BATCH)
         })?;
         if writes.len() < DROP_BATCH {
-            self.buckets.remove(&bucket);
             self.dropping = None;
         }
         Ok(writes)
+    }
+
+    /// Takes the oldest bucket out of the index if it is due: closed, and out of time or of room.
+    fn pick(&mut self, unix_ms: u64) -> Option<u64> {
+        let mut opened = self.buckets.keys().copied();
+        let (oldest, closed) = (opened.next()?, opened.next()?);
+        let out_of_time = closed.saturating_add(self.remember_ms) < unix_ms;
+        let bytes: u64 = self.buckets.values().map(|b| b.bytes).sum();
+        if !out_of_time && bytes <= self.max_bytes {
+            return None;
+        }
+        let bucket = self.buckets.remove(&oldest).unwrap_or_default();
+        if !out_of_time {
+            self.evicted_early += bucket.ids;
+        }
+        Some(oldest)
     }
 }

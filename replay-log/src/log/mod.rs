@@ -25,7 +25,7 @@ mod route;
 mod session;
 mod status;
 
-pub use self::status::{Case, Event, InDoubt, Status};
+pub use self::status::{Case, Event, HeldUp, Status};
 
 use self::cases::Cases;
 use self::deliver::Delivering;
@@ -208,6 +208,8 @@ pub struct Log {
     /// Sessions whose record is behind, and since when one is.
     dirty: BTreeSet<SessionKey>,
     dirty_since_ms: Option<u64>,
+    /// Entries that one replica has run, whose record is behind.
+    ran_dirty: Vec<(SessionKey, Number)>,
     /// Writes that an output of this batch depends on.
     urgent: Vec<Write>,
     /// Writes that may wait: settled marks and what follows from them.
@@ -258,6 +260,16 @@ impl Log {
         }
     }
 
+    fn welcome(&self, error: String) -> pb::gateway_response::Kind {
+        pb::gateway_response::Kind::Welcome(pb::GatewayWelcome {
+            version: protocol::VERSION,
+            error,
+            log: self.incarnation.to_wire(),
+            sole: self.config.sole_gateway,
+            mirror_cluster: self.config.mirror_cluster.clone().unwrap_or_default(),
+        })
+    }
+
     fn hello(&mut self, stream: StreamId, hello: pb::GatewayHello) {
         let service = &self.config.service;
         let other = self.gateways.values().any(|g| *g != hello.gateway);
@@ -275,14 +287,8 @@ impl Log {
             String::new()
         };
         let refused = !error.is_empty();
-        let welcome = pb::GatewayWelcome {
-            version: protocol::VERSION,
-            error,
-            log: self.incarnation.to_wire(),
-            sole: self.config.sole_gateway,
-            mirror_cluster: self.config.mirror_cluster.clone().unwrap_or_default(),
-        };
-        self.send(stream, pb::gateway_response::Kind::Welcome(welcome));
+        let welcome = self.welcome(error);
+        self.send(stream, welcome);
         if refused {
             self.staged.push(Staged::Ready(Output::CloseGateway { stream }));
         } else {
@@ -345,10 +351,24 @@ impl Log {
                 self.urgent.push(recover::put_session(&key, session));
             }
         }
+        self.stage_ran();
         self.urgent.append(&mut self.lazy);
         let expired = self.ids.expire(self.store.as_ref(), now.unix_ms)?;
         self.urgent.extend(expired);
         Ok(())
+    }
+
+    /// What one replica answered, of entries that the other has not settled meanwhile.
+    fn stage_ran(&mut self) {
+        for (key, number) in std::mem::take(&mut self.ran_dirty) {
+            if let Some(session) = self.sessions.get_mut(&key)
+                && session.epoch == number.epoch
+                && let Some(entry) = session.entry_mut(number.seq)
+            {
+                entry.ran_kept = true;
+                self.urgent.push(recover::put_ran(&key, number, entry));
+            }
+        }
     }
 
     fn mark_dirty(&mut self, now: Now, key: &SessionKey) {

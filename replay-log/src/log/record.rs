@@ -5,6 +5,7 @@
 //! | `m` | [`Meta`]: whose store this is, its incarnation, the epoch counter |
 //! | `s` session | [`StoredSession`], renewed lazily; entries may run ahead of it |
 //! | `e` session 00 epoch seq | [`StoredEntry`] that some replica has not settled |
+//! | `r` session 00 epoch seq | [`StoredRan`] of an entry that one replica has run, written lazily |
 //! | `q` session 00 epoch seq | [`StoredEntry`] in quarantine |
 //! | `i` bucket session 00 id | [`StoredId`] of a settled entry |
 //! | `c` number | [`StoredCase`]: something listed for the operator |
@@ -91,6 +92,19 @@ pub(super) struct StoredEntry {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct StoredRan {
+    /// 0: the replica has not run it, or its answer is not known.
+    #[prost(uint32, tag = "1")]
+    pub primary_status: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub primary_digest: Vec<u8>,
+    #[prost(uint32, tag = "3")]
+    pub secondary_status: u32,
+    #[prost(bytes = "vec", tag = "4")]
+    pub secondary_digest: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct StoredId {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
@@ -148,6 +162,10 @@ pub(super) fn session_key(session: &SessionKey) -> Vec<u8> {
 
 pub(super) fn entry_key(session: &SessionKey, number: Number) -> Vec<u8> {
     numbered(b'e', session, number)
+}
+
+pub(super) fn ran_key(session: &SessionKey, number: Number) -> Vec<u8> {
+    numbered(b'r', session, number)
 }
 
 pub(super) fn quarantine_key(session: &SessionKey, number: Number) -> Vec<u8> {

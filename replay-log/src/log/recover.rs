@@ -7,13 +7,13 @@
 use super::cases::Cases;
 use super::deliver::Delivering;
 use super::ids::IdIndex;
-use super::record::{self, META_KEY, Meta, StoredCase, StoredEntry, StoredSession};
-use super::session::{Entry, Session};
+use super::record::{self, META_KEY, Meta, StoredCase, StoredEntry, StoredRan, StoredSession};
+use super::session::{Entry, Ran, Session};
 use super::{Counters, Log, LogConfig};
 use crate::Now;
 use crate::store::{Store, StoreError, Write};
 use prost::Message as _;
-use protocol::{Id, Incarnation, Link, Replica, SessionKey};
+use protocol::{Digest, Id, Incarnation, Link, Number, Replica, SessionKey};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 fn damaged(key: &[u8], cause: impl ToString) -> StoreError {
@@ -31,6 +31,30 @@ pub(super) fn session(store: &dyn Store, key: &SessionKey) -> Result<Option<Sess
 
 pub(super) fn put_session(key: &SessionKey, session: &Session) -> Write {
     Write::Put { key: record::session_key(key), value: session.to_record().encode_to_vec() }
+}
+
+/// Keeps what a replica answered.
+pub(super) fn put_ran(key: &SessionKey, number: Number, entry: &Entry) -> Write {
+    let status = |r: usize| entry.ran[r].map_or(0, |ran| u32::from(ran.status));
+    let digest = |r: usize| entry.ran[r].map_or(Vec::new(), |ran| ran.digest.0.to_vec());
+    let stored = StoredRan {
+        primary_status: status(0),
+        primary_digest: digest(0),
+        secondary_status: status(1),
+        secondary_digest: digest(1),
+    };
+    Write::Put { key: record::ran_key(key, number), value: stored.encode_to_vec() }
+}
+
+fn ran_of(stored: &StoredRan) -> [Option<Ran>; 2] {
+    let ran = |status: u32, digest: &[u8]| {
+        let status = u16::try_from(status).ok().filter(|s| *s != 0)?;
+        Some(Ran { status, digest: Digest::from_wire(digest) })
+    };
+    [
+        ran(stored.primary_status, &stored.primary_digest),
+        ran(stored.secondary_status, &stored.secondary_digest),
+    ]
 }
 
 impl Log {
@@ -62,6 +86,7 @@ impl Log {
             timers: BTreeSet::new(),
             resting: BTreeSet::new(),
             dirty: BTreeSet::new(),
+            ran_dirty: Vec::new(),
             dirty_since_ms: None,
             urgent: Vec::new(),
             lazy: Vec::new(),
@@ -76,6 +101,7 @@ impl Log {
         };
         log.load_cases()?;
         log.load_entries(now)?;
+        log.load_ran()?;
         let keys: Vec<SessionKey> = log.sessions.keys().cloned().collect();
         for key in keys {
             log.settle_and_go_on(now, &key);
@@ -127,6 +153,25 @@ impl Log {
         Ok(())
     }
 
+    fn load_ran(&mut self) -> Result<(), StoreError> {
+        let (sessions, lazy) = (&mut self.sessions, &mut self.lazy);
+        self.store.scan(b"r", &mut |key, value| {
+            let stored = StoredRan::decode(value).map_err(|e| damaged(key, e))?;
+            let entry = record::parse_entry_key(key).and_then(|(name, number)| {
+                let session = sessions.get_mut(&name).filter(|s| s.epoch == number.epoch)?;
+                session.entry_mut(number.seq)
+            });
+            match entry {
+                Some(entry) => {
+                    entry.ran_kept = true;
+                    entry.ran = ran_of(&stored);
+                }
+                None => lazy.push(Write::Delete { key: key.to_vec() }),
+            }
+            Ok(true)
+        })
+    }
+
     pub(super) fn stage_meta(&mut self) {
         self.meta_dirty = false;
         let meta = Meta {
@@ -169,7 +214,12 @@ fn recover_entry(
         end_reported: true,
         attempted: true,
         withdrawn: stored.withdrawn,
+        journals: [
+            Incarnation::from_wire(&stored.primary_journal),
+            Incarnation::from_wire(&stored.secondary_journal),
+        ],
         ran: [None; 2],
+        ran_kept: false,
     });
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::record::StoredSession;
 use crate::StreamId;
-use protocol::{Digest, Id, Link, Number, Position, Replica};
+use protocol::{Digest, Id, Incarnation, Link, Number, Position, Replica};
 use std::collections::{BTreeMap, VecDeque};
 
 /// First 16 bytes of SHA-256 over method, path and body.
@@ -33,7 +33,11 @@ pub(super) struct Entry {
     /// A delivery of it has begun.
     pub attempted: bool,
     pub withdrawn: bool,
+    /// The journals' incarnations that the log knew when it numbered this.
+    pub journals: [Incarnation; 2],
     pub ran: [Option<Ran>; 2],
+    /// `ran` has a record of its own.
+    pub ran_kept: bool,
 }
 
 /// A reply that is withheld while the primary catches up.

@@ -48,7 +48,9 @@ pub struct Status {
     /// Writes that the replicas answered differently.
     pub diverged: Vec<Case>,
     /// Writes that a replica may or may not have run.
-    pub in_doubt: Vec<InDoubt>,
+    pub in_doubt: Vec<HeldUp>,
+    /// Writes that a replica keeps refusing to run, or never says a word of; tried on and on.
+    pub held_up: Vec<HeldUp>,
     /// Numbers that a guard refused, and epochs that follow from nothing.
     pub conflicts: Vec<Case>,
     /// Entries that wait for an operator's decision.
@@ -95,9 +97,11 @@ impl Case {
     }
 }
 
-/// A write that a replica may or may not have run, and that holds up its session there.
+/// A write that holds up its session at a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InDoubt {
+pub struct HeldUp {
+    /// Why: `in_doubt`, `not_run` or `unanswered`.
+    pub kind: &'static str,
     /// The session.
     pub session: String,
     /// The write, or what waits behind it.
@@ -131,6 +135,10 @@ impl Log {
     /// How it stands now.
     pub fn status(&self) -> Status {
         let lag = |replica| self.sessions.values().map(|s| s.lag(replica)).sum();
+        let held_up = |doubts: bool| {
+            let waiting = self.cases.waiting.values();
+            waiting.filter(|w| (w.kind == Kind::InDoubt.name()) == doubts).cloned().collect()
+        };
         let c = &self.counters;
         Status {
             sessions: self.sessions.len() as u64,
@@ -152,7 +160,8 @@ impl Log {
             ids: self.ids.len(),
             ids_evicted_early: self.ids.evicted_early,
             diverged: self.cases.of_kind(&[Kind::Diverged]),
-            in_doubt: self.cases.in_doubt.values().cloned().collect(),
+            in_doubt: held_up(true),
+            held_up: held_up(false),
             conflicts: self.cases.of_kind(&[Kind::Conflict, Kind::Forced]),
             quarantined: self.cases.of_kind(&[Kind::Quarantined]),
             events: self.cases.events.iter().cloned().collect(),

@@ -4,7 +4,7 @@ pub mod text;
 
 use protocol::Replica;
 use replay_log::journal::{self, ConflictCase, ForcedCase, InDoubtCase};
-use replay_log::log::{self, Case, Event, InDoubt};
+use replay_log::log::{self, Case, Event, HeldUp};
 use replay_log::store::{Durability, StoreStats};
 use serde_json::{Map, Value, json};
 
@@ -39,7 +39,8 @@ fn log_json(s: &log::Status) -> Value {
         "ids": s.ids,
         "ids_evicted_early": s.ids_evicted_early,
         "diverged": s.diverged.iter().map(case).collect::<Vec<_>>(),
-        "in_doubt": s.in_doubt.iter().map(in_doubt).collect::<Vec<_>>(),
+        "in_doubt": s.in_doubt.iter().map(held_up).collect::<Vec<_>>(),
+        "held_up": s.held_up.iter().map(held_up).collect::<Vec<_>>(),
         "conflicts": s.conflicts.iter().map(case).collect::<Vec<_>>(),
         "quarantined": s.quarantined.iter().map(case).collect::<Vec<_>>(),
         "events": s.events.iter().map(event).collect::<Vec<_>>(),
@@ -122,8 +123,9 @@ fn case(c: &Case) -> Value {
     })
 }
 
-fn in_doubt(d: &InDoubt) -> Value {
+fn held_up(d: &HeldUp) -> Value {
     json!({
+        "kind": d.kind,
         "session": d.session,
         "number": d.number.to_string(),
         "replica": d.replica.name(),

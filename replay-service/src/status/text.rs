@@ -47,6 +47,8 @@ fn log(out: &mut String, log: &Value) {
     }
     let doubt = "each holds up its session at that replica; decide with `reprise resolve` there";
     cases(out, "In doubt", doubt, &log["in_doubt"]);
+    let held_up = "tried again and again: the replica refuses them, or its guard never says a word";
+    cases(out, "Held up", held_up, &log["held_up"]);
     cases(out, "Diverged", "the replicas answered these writes differently", &log["diverged"]);
     cases(
         out,

@@ -115,6 +115,27 @@ fn a_repeated_write_whose_response_is_forgotten_gets_its_status_alone() {
 }
 
 #[test]
+fn a_repeated_write_that_is_settled_never_runs_again_and_gets_its_status_whoever_answers() {
+    let answers = [
+        vec![(":status", "503")],
+        vec![
+            (":status", "503"),
+            ("x-reprise-word", "v=1;replica=primary;verdict=stale-epoch;number=1.1"),
+        ],
+    ];
+    for answer in answers {
+        let mut w = ready(&Host::new());
+        let settled = pb::Numbered { known: true, settled: true, status: 201, ..number(1) };
+        released_as(&mut w, 1, settled);
+        let Stamp::Write(stamp) = stamp(&w, 1) else { panic!("a write") };
+        assert!(stamp.noop && stamp.again);
+        w.respond(1, &answer);
+        assert_eq!(w.seen(1).reply_header("x-reprise-replayed"), Some("forgotten".into()));
+        assert_eq!(w.seen(1).problem().0, 201);
+    }
+}
+
+#[test]
 fn a_write_numbered_just_now_is_never_acknowledged_by_a_forgotten_response() {
     let word = word("forgotten", "primary", 1);
     let (w, end) = answered(number(1), &[(":status", "200"), ("x-reprise-word", &word)]);

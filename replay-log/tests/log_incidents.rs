@@ -1,0 +1,525 @@
+//! Interleavings that once broke a promise: crashes, old copies of stores, retries and replicas
+//! that never say a word.
+
+mod support;
+
+use protocol::{Replica, Verdict, Word, pb};
+use replay_log::journal::{self, Journal, JournalConfig};
+use replay_log::log::Input;
+use replay_log::store::{MemoryStore, Store};
+use replay_log::{Now, StreamId};
+use support::*;
+
+fn ready(desk: &mut Desk, replica: Replica) {
+    desk.probes.clear();
+    desk.input(Input::Probed { replica, word: Some(Word::new(replica, Verdict::Ready)) });
+}
+
+fn append_refusing(desk: &mut Desk, session: &str, id: &str) -> Option<pb::appended::Outcome> {
+    let append = pb::Append { refuse_when_cut: true, ..desk.append_message(session, id, id) };
+    let token = append.token;
+    desk.message(GATEWAY, pb::gateway_request::Kind::Append(append));
+    desk.reply_to(token)
+}
+
+/// One entry that gets an answer without a word (a 431 of Envoy, an unsendable request) must not
+/// be sent in a tight loop, nor make the replica flap for everybody, unlisted.
+#[test]
+fn a_delivery_that_never_gets_a_word_is_paced_and_listed() {
+    let mut desk = Desk::new();
+    let n = desk.number("poison", "a");
+    desk.answered("poison", &n, Replica::Primary);
+    let mut sent = 0;
+    for _ in 0..100 {
+        while let Some(delivery) = desk.deliveries.pop() {
+            sent += 1;
+            desk.report(&delivery, None);
+        }
+        ready(&mut desk, Replica::Secondary);
+    }
+    assert!(sent <= 10, "sent {sent} times without any time passing");
+}
+
+#[test]
+fn a_delivery_that_never_gets_a_word_is_listed() {
+    let mut desk = Desk::new();
+    let n = desk.number("poison", "a");
+    desk.answered("poison", &n, Replica::Primary);
+    for _ in 0..100 {
+        while let Some(delivery) = desk.deliveries.pop() {
+            desk.report(&delivery, None);
+        }
+        ready(&mut desk, Replica::Secondary);
+        desk.pass(1000);
+    }
+    let status = desk.log.status();
+    assert_eq!(status.held_up.len(), 1, "{status:?}");
+}
+
+/// 401, 403, 407 at delivery, or a guard with a lower body limit: "retried with pacing, listed".
+#[test]
+fn a_delivery_that_is_never_run_is_listed() {
+    let mut desk = Desk::new();
+    let n = desk.number("s", "a");
+    desk.answered("s", &n, Replica::Primary);
+    for _ in 0..1000 {
+        while let Some(delivery) = desk.deliveries.pop() {
+            desk.report(&delivery, Some(delivered_word(&delivery, Verdict::NotRun)));
+        }
+        desk.pass(2000);
+    }
+    let status = desk.log.status();
+    assert_eq!(status.backlog, [0, 1]);
+    assert_eq!(status.held_up.len(), 1, "half an hour without progress, and nothing is listed");
+}
+
+/// What a replica answered must survive the log's restart, or the other's different answer at
+/// delivery passes unseen.
+#[test]
+fn a_divergence_is_seen_although_the_log_restarted_between_the_two_answers() {
+    let mut desk = Desk::new();
+    let n = desk.number("s", "a");
+    desk.answered("s", &n, Replica::Secondary);
+    desk.pass(1000);
+    desk.restart();
+    desk.pass(1);
+    ready(&mut desk, Replica::Primary);
+    let delivery = desk.delivery();
+    assert_eq!(delivery.replica, Replica::Primary);
+    let word = Word { status: 500, ..delivered_word(&delivery, Verdict::Ran) };
+    desk.report(&delivery, Some(word));
+    assert_eq!(desk.log.status().entries, 0);
+    assert_eq!(desk.log.status().diverged.len(), 1, "200 was acknowledged, the primary said 500");
+}
+
+/// The same, without a restart: the secondary's word of a later number settles this one.
+#[test]
+fn a_retry_after_a_restart_still_knows_the_status() {
+    let mut desk = Desk::new();
+    let n = desk.number("s", "a");
+    desk.answered("s", &n, Replica::Secondary);
+    desk.pass(1000);
+    desk.restart();
+    assert_eq!(desk.number("s", "a").status, 200);
+}
+
+/// A write settled at both by takeover, whose own end comes late and says "maybe done".
+#[test]
+fn a_pinned_session_with_nothing_left_is_handed_back_when_the_primary_answers_a_probe() {
+    let mut desk = Desk::new();
+    let n = desk.number("s", "a");
+    desk.pass(TAKEOVER_MS);
+    assert_eq!(desk.drain(), 2);
+    desk.end("s", &n, pb::end::Kind::MaybeDone, None);
+    assert_eq!(desk.log.status().pinned, 1);
+    ready(&mut desk, Replica::Primary);
+    assert!(!desk.log.status().away[0]);
+    for i in 0..100 {
+        desk.pass(60_000);
+        let reply = append_refusing(&mut desk, "s", &format!("pay-{i}"));
+        if matches!(reply, Some(pb::appended::Outcome::Numbered(_))) {
+            return;
+        }
+    }
+    panic!("refused for 100 minutes as cut off: {:?}", desk.log.status());
+}
+
+/// The copy is one write behind, and the number that it gives out again is the guards' last.
+#[test]
+fn a_log_that_is_one_write_old_is_found_out_too() {
+    let mut desk = Desk::new();
+    desk.whole_write("s", "a");
+    desk.pass(1000);
+    let old = desk.store.copy();
+    let b = desk.whole_write("s", "b");
+    let at = ran(Replica::Primary, &b, 200).at;
+    let mut desk = Desk::with(config(), old);
+    let c = desk.number("s", "c");
+    assert_eq!((c.epoch, c.seq), (b.epoch, b.seq));
+    let word = Word { verdict: Verdict::Conflict, at, status: 0, ..ran(Replica::Primary, &c, 0) };
+    desk.end("s", &c, pb::end::Kind::MaybeDone, Some(word));
+    for _ in 0..100 {
+        while let Some(delivery) = desk.deliveries.pop() {
+            let word = Word { at, ..delivered_word(&delivery, Verdict::Conflict) };
+            desk.report(&delivery, Some(word));
+        }
+        desk.pass(10_000);
+    }
+    let next = desk.number("s", "d");
+    assert!(next.epoch > b.epoch, "the session stands still for ever: {next:?}");
+}
+
+/// Three numbers given out again before the first word; the guard, whose ring is empty, calls the
+/// first "forgotten" and stands at another link inside what the log has numbered.
+#[test]
+fn a_replica_with_another_history_is_not_asked_in_a_tight_loop() {
+    let mut desk = Desk::new();
+    desk.whole_write("s", "a");
+    desk.pass(1000);
+    let old = desk.store.copy();
+    desk.whole_write("s", "b");
+    let c = desk.whole_write("s", "c");
+    let at = ran(Replica::Primary, &c, 200).at;
+    let mut desk = Desk::with(config(), old);
+    for id in ["x", "y", "z"] {
+        desk.number("s", id);
+    }
+    desk.pass(TAKEOVER_MS);
+    let mut sent = 0;
+    for _ in 0..100 {
+        let Some(delivery) = desk.deliveries.pop() else { break };
+        sent += 1;
+        let word = Word { at, status: 0, ..delivered_word(&delivery, Verdict::Forgotten) };
+        desk.report(&delivery, Some(word));
+    }
+    assert!(sent < 20, "sent {sent} times without any time passing");
+}
+
+/// The same history, answered with a conflict: one case, not two with every attempt.
+#[test]
+fn one_session_in_conflict_does_not_push_all_other_cases_out() {
+    let mut desk = Desk::new();
+    desk.whole_write("s", "a");
+    desk.pass(1000);
+    let old = desk.store.copy();
+    desk.whole_write("s", "b");
+    let c = desk.whole_write("s", "c");
+    let at = ran(Replica::Primary, &c, 200).at;
+    let mut desk = Desk::with(config(), old);
+    for id in ["x", "y", "z"] {
+        desk.number("s", id);
+    }
+    desk.pass(TAKEOVER_MS);
+    for _ in 0..100 {
+        while let Some(delivery) = desk.deliveries.pop() {
+            let word = Word { at, ..delivered_word(&delivery, Verdict::Conflict) };
+            desk.report(&delivery, Some(word));
+        }
+        desk.pass(10_000);
+    }
+    let cases = desk.log.status().conflicts.len();
+    assert!(cases <= 6, "{cases} cases of one session");
+}
+
+/// A gateway stamps with the incarnation of its welcome; a guard takes a forced epoch only from
+/// another incarnation than the one it noted.
+#[test]
+fn gateways_hear_of_a_renewed_incarnation() {
+    let mut desk = Desk::new();
+    let n = desk.whole_write("s", "a");
+    let before = desk.log.incarnation();
+    let mut at = ran(Replica::Primary, &n, 0).at;
+    if let Some(at) = &mut at {
+        at.number.seq = 9;
+    }
+    let m = desk.number("s", "b");
+    let word = Word { verdict: Verdict::Conflict, at, ..ran(Replica::Primary, &m, 0) };
+    desk.replies.clear();
+    desk.end("s", &m, pb::end::Kind::MaybeDone, Some(word));
+    assert_ne!(desk.log.incarnation(), before);
+    let told = desk.replies.iter().any(|r| match &r.kind {
+        Some(pb::gateway_response::Kind::Welcome(w)) => w.log == desk.log.incarnation().to_wire(),
+        _ => false,
+    });
+    let closed = desk.replies.is_empty() && desk.log.status().gateways == 0;
+    assert!(told || closed, "it stamps the forced epoch with the old incarnation: a conflict");
+}
+
+/// The primary's journal, as its guard uses it.
+struct Site {
+    journal: Journal,
+    now: Now,
+}
+
+const GUARD: StreamId = StreamId(7);
+
+impl Site {
+    fn open(store: MemoryStore, random: u8, now: Now) -> Site {
+        let config = JournalConfig {
+            service: "shop".into(),
+            replica: Replica::Primary,
+            remember_bytes: 1 << 20,
+            session_idle_ms: 60_000,
+            takeover_ms: None,
+        };
+        let journal = Journal::open(Box::new(store), config, [random; 16], now).expect("opens");
+        let mut site = Site { journal, now };
+        site.send(pb::guard_request::Kind::Hello(pb::GuardHello {
+            version: protocol::VERSION,
+            service: "shop".into(),
+            replica: "primary".into(),
+            owner: vec![random],
+            running: vec![],
+            gap_wait_ms: 0,
+        }));
+        site
+    }
+
+    fn send(&mut self, kind: pb::guard_request::Kind) -> Vec<journal::Output> {
+        let message = pb::GuardRequest { kind: Some(kind) };
+        self.journal.handle(self.now, journal::Input::Guard { stream: GUARD, message });
+        self.journal.commit(self.now).expect("commits")
+    }
+
+    /// What the guard asks for a write that the gateway released with this number.
+    fn begin(
+        &mut self,
+        desk: &Desk,
+        session: &str,
+        id: &str,
+        n: &pb::Numbered,
+    ) -> pb::begun::Verdict {
+        let outputs = self.send(pb::guard_request::Kind::Begin(pb::Begin {
+            token: 1,
+            session: session.into(),
+            epoch: n.epoch,
+            seq: n.seq,
+            link: n.link.clone(),
+            id: id.into(),
+            after: n.after.clone(),
+            method: "POST".into(),
+            path: "/sale".into(),
+            again: n.known,
+            noop: n.settled,
+            journal: n.primary_journal.clone(),
+            log: desk.log.incarnation().to_wire(),
+            in_doubt: pb::InDoubtPolicy::ByMethod as i32,
+            run_timeout_ms: 1000,
+            ..pb::Begin::default()
+        }));
+        outputs
+            .into_iter()
+            .find_map(|o| match o {
+                journal::Output::ToGuard { message, .. } => match message.kind {
+                    Some(pb::guard_response::Kind::Begun(b)) => Some(b.verdict()),
+                    _ => None,
+                },
+                _ => None,
+            })
+            .expect("an answer")
+    }
+
+    fn ran(&mut self, session: &str, n: &pb::Numbered) {
+        self.send(pb::guard_request::Kind::Outcome(pb::Outcome {
+            token: 1,
+            session: session.into(),
+            epoch: n.epoch,
+            seq: n.seq,
+            kind: pb::outcome::Kind::Ran as i32,
+            status: 200,
+            ..pb::Outcome::default()
+        }));
+    }
+
+    fn word(&self, n: &pb::Numbered) -> Word {
+        Word { journal: self.journal.incarnation(), ..ran(Replica::Primary, n, 200) }
+    }
+}
+
+/// The primary ran the write and its word was lost; its journal is lost too, and the log hears of
+/// the new one from another session. The client's retry names the new journal, so it is fresh.
+#[test]
+fn a_retry_of_a_live_write_names_the_journal_of_its_numbering() {
+    let mut desk = Desk::new();
+    let mut site = Site::open(MemoryStore::new(), 1, desk.now);
+    let w = desk.number("warm", "w");
+    assert_eq!(site.begin(&desk, "warm", "w", &w), pb::begun::Verdict::Run);
+    site.ran("warm", &w);
+    let word = site.word(&w);
+    desk.end("warm", &w, pb::end::Kind::Answered, Some(word));
+    desk.drain();
+
+    let n = desk.number("s", "a");
+    assert_eq!(site.begin(&desk, "s", "a", &n), pb::begun::Verdict::Run);
+    site.ran("s", &n);
+    // The answer is lost, and so is the journal.
+    let mut site = Site::open(MemoryStore::new(), 2, desk.now);
+    let o = desk.number("other", "o");
+    let word = site.word(&o);
+    desk.end("other", &o, pb::end::Kind::Answered, Some(word));
+    let again = desk.number("s", "a");
+    assert!(again.known && again.seq == n.seq);
+    assert_ne!(site.begin(&desk, "s", "a", &again), pb::begun::Verdict::Run, "it runs twice");
+}
+
+/// The same once both have settled it: a retry of an acknowledged write runs again.
+#[test]
+fn a_retry_of_a_settled_write_is_never_fresh_at_a_journal_that_was_replaced() {
+    let mut desk = Desk::new();
+    let mut site = Site::open(MemoryStore::new(), 1, desk.now);
+    let n = desk.number("s", "a");
+    assert_eq!(site.begin(&desk, "s", "a", &n), pb::begun::Verdict::Run);
+    site.ran("s", &n);
+    let word = site.word(&n);
+    desk.end("s", &n, pb::end::Kind::Answered, Some(word));
+    desk.drain();
+    desk.pass(1000);
+    assert_eq!(desk.log.status().entries, 0, "acknowledged and settled at both");
+
+    let mut site = Site::open(MemoryStore::new(), 2, desk.now);
+    let o = desk.number("other", "o");
+    let word = site.word(&o);
+    desk.end("other", &o, pb::end::Kind::Answered, Some(word));
+    let again = desk.number("s", "a");
+    assert!(again.known && again.seq == n.seq);
+    assert_ne!(site.begin(&desk, "s", "a", &again), pb::begun::Verdict::Run, "it runs twice");
+}
+
+/// A snapshot of the journal taken while it ran, put back: its lives hold the incarnation that the
+/// stamps name, so nothing looks strange. The log knows that the primary has settled the write.
+#[test]
+fn a_retry_of_a_settled_write_is_never_fresh_at_a_journal_snapshot_of_the_same_life() {
+    let mut desk = Desk::new();
+    let store = MemoryStore::new();
+    let mut site = Site::open(store.clone(), 1, desk.now);
+    let n = desk.number("s", "a");
+    assert_eq!(site.begin(&desk, "s", "a", &n), pb::begun::Verdict::Run);
+    site.ran("s", &n);
+    let word = site.word(&n);
+    desk.end("s", &n, pb::end::Kind::Answered, Some(word));
+    desk.drain();
+    let snapshot = store.copy();
+    let m = desk.number("s", "b");
+    assert_eq!(site.begin(&desk, "s", "b", &m), pb::begun::Verdict::Run);
+    site.ran("s", &m);
+    let word = site.word(&m);
+    desk.end("s", &m, pb::end::Kind::Answered, Some(word));
+    desk.drain();
+    desk.pass(1000);
+    assert_eq!(desk.log.status().entries, 0);
+
+    let mut site = Site::open(snapshot, 3, desk.now);
+    let again = desk.number("s", "b");
+    assert!(again.known && again.seq == m.seq);
+    assert_ne!(site.begin(&desk, "s", "b", &again), pb::begun::Verdict::Run, "it runs twice");
+}
+
+/// The bound on bytes drops whole buckets, the newest included.
+#[test]
+fn the_id_of_the_last_write_is_not_evicted() {
+    let mut config = config();
+    config.remember_ids_bytes = 2_000;
+    let mut desk = Desk::with(config, MemoryStore::new());
+    for i in 0..200 {
+        let n = desk.whole_write("s", &format!("w{i}"));
+        desk.pass(60);
+        let again = desk.number("s", &format!("w{i}"));
+        assert_eq!((again.known, again.seq), (true, n.seq), "write {i}, acknowledged 60 ms ago");
+    }
+}
+
+/// What is put while its bucket is dropped is in the store, and in no bucket.
+#[test]
+fn every_id_in_the_store_is_in_the_index() {
+    let mut config = config();
+    config.remember_ids_bytes = 2_000;
+    let mut desk = Desk::with(config, MemoryStore::new());
+    for i in 0..200 {
+        desk.whole_write("s", &format!("w{i}"));
+        desk.pass(60);
+        let mut rows = 0;
+        desk.store
+            .scan(b"i", &mut |_, _| {
+                rows += 1;
+                Ok(true)
+            })
+            .expect("scans");
+        assert_eq!(desk.log.status().ids, rows, "after write {i}");
+    }
+}
+
+#[test]
+fn ids_are_remembered_as_long_as_promised_although_the_time_was_changed() {
+    let mut desk = Desk::new();
+    let n = desk.whole_write("s", "a");
+    desk.pass(1000);
+    let mut shorter = config();
+    shorter.remember_ids_ms = 43_200_000;
+    desk.config = shorter;
+    desk.restart();
+    for i in 0..3 {
+        desk.whole_write("t", &format!("w{i}"));
+        desk.pass(1000);
+    }
+    let again = desk.number("s", "a");
+    assert_eq!((again.known, again.seq), (true, n.seq), "12 h are promised, 4 s have passed");
+}
+
+#[test]
+fn a_retry_of_a_settled_id_does_not_keep_its_session_in_memory_for_ever() {
+    let mut desk = Desk::new();
+    desk.whole_write("s", "a");
+    desk.pass(1000);
+    desk.pass(20_000);
+    assert_eq!(desk.log.status().sessions, 0);
+    assert!(desk.number("s", "a").known);
+    for _ in 0..10 {
+        desk.pass(60_000);
+    }
+    assert_eq!(desk.log.status().sessions, 0);
+}
+
+/// Settled by its end while it stood in the queue for a busy replica.
+#[test]
+fn a_session_that_was_settled_while_queued_leaves_memory() {
+    let mut narrow = config();
+    narrow.delivery_parallel = 1;
+    let mut desk = Desk::with(narrow, MemoryStore::new());
+    let busy = desk.number("busy", "a");
+    let n = desk.number("s", "a");
+    desk.pass(TAKEOVER_MS);
+    let out: Vec<_> = std::mem::take(&mut desk.deliveries);
+    assert_eq!(out.len(), 2);
+    desk.answered("s", &n, Replica::Primary);
+    let number = ran(Replica::Secondary, &n, 200);
+    desk.end("s", &n, pb::end::Kind::Answered, Some(number));
+    for delivery in &out {
+        desk.deliver_ok(delivery);
+    }
+    let _ = busy;
+    desk.drain();
+    for _ in 0..10 {
+        desk.pass(60_000);
+    }
+    let status = desk.log.status();
+    assert_eq!((status.entries, status.sessions), (0, 0));
+}
+
+/// A primary's `reprise` that restarted often while it was cut off: the log still names its first
+/// life, and the store has remembered everything all along.
+#[test]
+fn a_journal_that_restarted_often_still_knows_its_first_life() {
+    let mut desk = Desk::new();
+    let store = MemoryStore::new();
+    let mut site = Site::open(store.clone(), 1, desk.now);
+    let w = desk.number("warm", "w");
+    assert_eq!(site.begin(&desk, "warm", "w", &w), pb::begun::Verdict::Run);
+    site.ran("warm", &w);
+    let word = site.word(&w);
+    desk.end("warm", &w, pb::end::Kind::Answered, Some(word));
+    for life in (2..=255).chain(2..=255) {
+        drop(Site::open(store.clone(), life, desk.now));
+    }
+    let mut site = Site::open(store, 9, desk.now);
+    let n = desk.number("s", "a");
+    let again = desk.number("s", "a");
+    assert!(again.known && again.primary_journal == n.primary_journal);
+    assert_eq!(
+        site.begin(&desk, "s", "a", &again),
+        pb::begun::Verdict::Run,
+        "never attempted here"
+    );
+}
+
+/// A write that somebody forged at a guard's port brings a word with the highest epoch.
+#[test]
+fn the_highest_epoch_does_not_overflow_the_counter() {
+    let mut desk = Desk::new();
+    let n = desk.number("s", "a");
+    let mut word = Word { verdict: Verdict::StaleEpoch, ..ran(Replica::Primary, &n, 0) };
+    if let Some(at) = &mut word.at {
+        at.number.epoch = u64::MAX;
+    }
+    desk.end("s", &n, pb::end::Kind::MaybeDone, Some(word));
+    desk.number("other", "a");
+}
