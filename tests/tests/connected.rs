@@ -172,6 +172,15 @@ sites_test! {
 }
 
 sites_test! {
+    async fn headers_as_large_as_envoy_takes_reach_both_replicas(sites) {
+        let large = "x".repeat(58_000);
+        let answer = sites.client.write("s", "large").header("x-large", &large).send().await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        sites.both_hold("s", &["large"]).await?;
+    }
+}
+
+sites_test! {
     async fn a_request_without_a_session_is_refused(sites) {
         for method in [Method::POST, Method::GET] {
             let answer = sites.client.request(method, "/items").send().await?;
