@@ -28,7 +28,6 @@
     )
 )]
 
-pub mod bounds;
 pub mod config;
 pub mod effects;
 pub mod gateway;

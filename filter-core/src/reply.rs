@@ -37,7 +37,7 @@ impl Reply {
 
     /// With `retry-after`, rounded up to whole seconds.
     pub fn retry_after_ms(self, ms: u64) -> Reply {
-        let seconds = ms.div_ceil(1000).max(crate::bounds::RETRY_AFTER_S);
+        let seconds = ms.div_ceil(1000).max(protocol::limits::RETRY_AFTER_S);
         self.with("retry-after", seconds.to_string())
     }
 }

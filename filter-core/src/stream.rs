@@ -5,10 +5,10 @@
 //! opening inside the close event of a refused stream would spin. That a stream was opened says
 //! nothing about the other side; only its welcome does.
 
-use crate::bounds;
 use crate::effects::{Effect, Level, StreamId};
 use crate::metrics::Metric;
 use crate::ports::Cx;
+use protocol::limits;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -40,7 +40,7 @@ impl Stream {
             peer,
             state: State::Down { retry_ms: 0 },
             wanted: false,
-            backoff_ms: bounds::BACKOFF_FIRST_MS,
+            backoff_ms: limits::BACKOFF_FIRST_MS,
             heard_ms: 0,
             lost_logged: false,
         }
@@ -72,7 +72,7 @@ impl Stream {
                 cx.emit(Effect::OpenStream);
             }
             State::Greeting { id, since_ms }
-                if cx.passed(since_ms.saturating_add(bounds::GREETING_MS)) =>
+                if cx.passed(since_ms.saturating_add(limits::GREETING_MS)) =>
             {
                 cx.emit(Effect::CloseStream(id));
                 self.lost(cx, "no welcome in time");
@@ -102,7 +102,7 @@ impl Stream {
     pub fn welcomed(&mut self, cx: &mut Cx<'_>) {
         if let State::Greeting { id, .. } = self.state {
             self.state = State::Ready { id };
-            self.backoff_ms = bounds::BACKOFF_FIRST_MS;
+            self.backoff_ms = limits::BACKOFF_FIRST_MS;
             if self.lost_logged {
                 self.lost_logged = false;
                 cx.log(Level::Warn, format!("stream to the {} is back", self.peer));
@@ -117,7 +117,7 @@ impl Stream {
             cx.log(Level::Warn, format!("no stream to the {}: {why}", self.peer));
         }
         self.state = State::Down { retry_ms: cx.after(self.backoff_ms) };
-        self.backoff_ms = self.backoff_ms.saturating_mul(2).min(bounds::BACKOFF_LAST_MS);
+        self.backoff_ms = self.backoff_ms.saturating_mul(2).min(limits::BACKOFF_LAST_MS);
     }
 
     /// Gives it up on our side.
@@ -207,7 +207,7 @@ mod tests {
         assert!(opens(&host, &mut stream));
         host.drive(|cx| stream.opened(cx, 3));
         assert_eq!(stream.ready(), None);
-        host.pass(bounds::GREETING_MS);
+        host.pass(limits::GREETING_MS);
         let effects = host.drive(|cx| stream.tick(cx));
         assert!(effects.contains(&Effect::CloseStream(3)));
         assert!(!stream.is(3));

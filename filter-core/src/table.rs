@@ -1,15 +1,15 @@
 //! The slot table: what one Envoy's workers know of sessions, in its shared data.
 //!
 //! Shared-data keys are never freed, so the table has a fixed number of them. Each key is a bucket
-//! of [`bounds::WAYS`] slots, the most recently written first; a new session pushes the last one
+//! of [`limits::WAYS`] slots, the most recently written first; a new session pushes the last one
 //! out. A slot holds the whole session key, so two sessions are never taken for each other.
 //! Losing a slot costs a question to the log or the journal, never a promise.
 //!
 //! Bucket layout, version 1: the byte `1`, then for each slot `len u16, session, epoch u64,
 //! seq u64, mark u32`, integers little endian. Anything else reads as empty.
 
-use crate::bounds;
 use crate::ports::Ports;
+use protocol::limits;
 use protocol::{Number, SessionKey};
 
 const VERSION: u8 = 1;
@@ -33,7 +33,7 @@ pub struct Table {
 impl Table {
     /// A table for this many sessions, under keys that begin with `prefix`.
     pub fn new(prefix: String, sessions: u64) -> Table {
-        Table { prefix, buckets: sessions.div_ceil(bounds::WAYS as u64).max(1) }
+        Table { prefix, buckets: sessions.div_ceil(limits::WAYS as u64).max(1) }
     }
 
     fn key(&self, session: &SessionKey) -> String {
@@ -59,7 +59,7 @@ impl Table {
     ) -> bool {
         let key = self.key(session);
         let name = session.as_str().as_bytes();
-        for _ in 0..bounds::CAS_ATTEMPTS {
+        for _ in 0..limits::CAS_ATTEMPTS {
             let (value, version) = ports.shared_get(&key);
             let mut slots = value.as_deref().map(decode).unwrap_or_default();
             let old = slots.iter().position(|(s, _)| *s == name).map(|i| slots.remove(i));
@@ -70,8 +70,8 @@ impl Table {
                 return false;
             }
             slots.insert(0, (name.to_vec(), new));
-            let evicts = slots.len() > bounds::WAYS;
-            slots.truncate(bounds::WAYS);
+            let evicts = slots.len() > limits::WAYS;
+            slots.truncate(limits::WAYS);
             if ports.shared_set(&key, &encode(&slots), version).is_ok() {
                 return evicts;
             }
@@ -102,7 +102,7 @@ fn encode(slots: &[Entry]) -> Vec<u8> {
 }
 
 fn decode(bytes: &[u8]) -> Vec<Entry> {
-    let mut slots = Vec::with_capacity(bounds::WAYS);
+    let mut slots = Vec::with_capacity(limits::WAYS);
     let Some((&VERSION, mut rest)) = bytes.split_first() else {
         return slots;
     };

@@ -7,8 +7,8 @@
 //! Kept in shared data: `spell u32` little endian, then `1` while it lasts, else `0`. Anything
 //! else reads as never alone.
 
-use crate::bounds;
 use crate::ports::Ports;
+use protocol::limits;
 
 /// The spell of a slot that was never exact.
 pub(super) const NEVER: u32 = 0;
@@ -48,7 +48,7 @@ impl Alone {
 
     /// The log said whether this gateway is alone; the last to be told is right.
     pub(super) fn told(&self, ports: &dyn Ports, alone: bool) {
-        for _ in 0..bounds::CAS_ATTEMPTS {
+        for _ in 0..limits::CAS_ATTEMPTS {
             let (value, version) = ports.shared_get(&self.key);
             let (spell, lasts) = value.as_deref().and_then(decode).unwrap_or((NEVER, false));
             if lasts == alone {

@@ -1,11 +1,11 @@
 //! The body of a request, and refusals, which wait for its end.
 
 use super::{Gateway, Phase};
-use crate::bounds;
 use crate::effects::{Effect, Exchange, Flow};
 use crate::metrics::Metric;
 use crate::ports::Cx;
 use crate::reply::Reply;
+use protocol::limits;
 use protocol::problem::Problem;
 
 /// Why a request goes no further.
@@ -92,7 +92,7 @@ impl Gateway {
     }
 
     pub(super) fn overread(&self) -> usize {
-        self.config.body_bytes.saturating_mul(bounds::OVERREAD)
+        self.config.body_bytes.saturating_mul(limits::OVERREAD)
     }
 
     /// Refuses, once the request body has ended: an earlier reply breaks the connection.

@@ -4,7 +4,6 @@
 //! first; then it is gone, and a reply that names it is late. Tokens begin at a random place, so
 //! that those of two workers do not meet in the log.
 
-use crate::bounds;
 use crate::effects::Exchange;
 use crate::ports::Cx;
 use crate::reply::Reply;
@@ -67,7 +66,7 @@ impl Held {
     /// A token for one more request of this size; `None` if there is no room.
     pub(super) fn reserve(&mut self, cx: &Cx<'_>, size: usize) -> Option<u64> {
         let full = self.waits.len() >= limits::HELD_REQUESTS
-            || self.bytes.saturating_add(size) > bounds::HELD_BYTES;
+            || self.bytes.saturating_add(size) > limits::HELD_BYTES;
         if full {
             return None;
         }

@@ -4,7 +4,6 @@
 //! under load. Both queues survive the stream and are bounded; what falls out is settled by the
 //! log when it sees the gateway's stream close.
 
-use crate::bounds;
 use prost::Message as _;
 use protocol::limits;
 use protocol::pb::{self, gateway_request::Kind};
@@ -57,7 +56,7 @@ impl Reports {
 }
 
 fn push<T>(queue: &mut VecDeque<T>, item: T) {
-    if queue.len() >= bounds::KEPT_REPORTS {
+    if queue.len() >= limits::KEPT_REPORTS {
         queue.pop_front();
     }
     queue.push_back(item);

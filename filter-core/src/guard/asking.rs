@@ -3,11 +3,11 @@
 use super::request::Draft;
 use super::run::{Run, Stage};
 use super::{Guard, Phase};
-use crate::bounds;
 use crate::effects::{Dispatch, Effect, Exchange, Level};
 use crate::http::{Header, is_final};
 use crate::metrics::Metric;
 use crate::ports::Cx;
+use protocol::limits;
 use protocol::pb::begun;
 use protocol::pb::guard_request::Kind;
 use protocol::stamp::WriteStamp;
@@ -77,7 +77,7 @@ impl Guard {
             return;
         };
         let left = run.deadline_ms.saturating_sub(cx.now.mono_ms);
-        run.deadline_ms = run.deadline_ms.saturating_add(bounds::ANSWER_MARGIN_MS);
+        run.deadline_ms = run.deadline_ms.saturating_add(limits::ANSWER_MARGIN_MS);
         *sent_ms = Some(cx.now.mono_ms);
         begin.wait_ms = begin.wait_ms.min(u32::try_from(left).unwrap_or(u32::MAX));
         let begin = begin.as_ref().clone();
@@ -132,7 +132,7 @@ impl Guard {
         let names = &self.config.names;
         headers.push((names.id.clone(), run.stamp.id.as_str().into()));
         headers.push((names.time.clone(), run.stamp.time_ms.to_string().into()));
-        let wait = self.config.run_timeout_ms.saturating_add(bounds::ANSWER_MARGIN_MS);
+        let wait = self.config.run_timeout_ms.saturating_add(limits::ANSWER_MARGIN_MS);
         let deadline_ms = cx.after(wait);
         let stage = Stage::Dispatched { forced: begun.forced };
         if begun.forced {
@@ -207,7 +207,7 @@ impl Guard {
             Stage::Asking { .. } => {
                 run.stage = Stage::Left;
                 run.exchange = None;
-                run.deadline_ms = cx.after(bounds::LEFT_MS);
+                run.deadline_ms = cx.after(limits::LEFT_MS);
                 self.runs.insert(token, run);
                 self.send(cx, Kind::Leave(pb::Leave { token }));
             }

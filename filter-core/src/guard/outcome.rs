@@ -155,7 +155,7 @@ impl Guard {
         outcome: pb::Outcome,
         answer: Answer,
     ) {
-        let deadline_ms = run.deadline_ms.max(cx.after(crate::bounds::ANSWER_MARGIN_MS));
+        let deadline_ms = run.deadline_ms.max(cx.after(protocol::limits::ANSWER_MARGIN_MS));
         let stage = Stage::Finished { outcome: Box::new(outcome), answer, sent_ms: None };
         self.runs.insert(token, Run { deadline_ms, stage, ..run });
         self.send_outcome(cx, token);

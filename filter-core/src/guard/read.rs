@@ -1,7 +1,6 @@
 //! Reads: answered by a replica that has run what they must see, or not at all.
 
 use super::{Guard, Phase};
-use crate::bounds;
 use crate::effects::{Effect, Exchange, Flow};
 use crate::metrics::Metric;
 use crate::ports::Cx;
@@ -60,7 +59,7 @@ impl Guard {
             return;
         };
         let left = wait.deadline_ms.saturating_sub(cx.now.mono_ms);
-        wait.deadline_ms = wait.deadline_ms.saturating_add(bounds::ANSWER_MARGIN_MS);
+        wait.deadline_ms = wait.deadline_ms.saturating_add(limits::ANSWER_MARGIN_MS);
         wait.sent_ms = Some(cx.now.mono_ms);
         let await_run = pb::AwaitRun {
             token,

@@ -1,12 +1,12 @@
 //! The request side: what the stamp says, and the body of a write.
 
 use super::{Guard, Phase};
-use crate::bounds;
 use crate::effects::{Effect, Exchange, Flow};
 use crate::http::{self, Ambiguous, Header};
 use crate::metrics::Metric;
 use crate::ports::Cx;
 use crate::reply::Reply;
+use protocol::limits;
 use protocol::problem::Problem;
 use protocol::stamp::WriteStamp;
 use protocol::{Stamp, Verdict, names};
@@ -122,7 +122,7 @@ impl Guard {
     }
 
     fn overread(&self) -> usize {
-        self.config.body_bytes.saturating_mul(bounds::OVERREAD)
+        self.config.body_bytes.saturating_mul(limits::OVERREAD)
     }
 
     fn stamp(&self, headers: &[Header]) -> Result<Option<Stamp>, &'static str> {

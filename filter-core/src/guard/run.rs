@@ -70,7 +70,7 @@ impl Runs {
     /// Whether one more with a body of this size may come.
     pub(super) fn has_room(&self, body: usize) -> bool {
         self.runs.len() < protocol::limits::HELD_REQUESTS
-            && self.bytes.saturating_add(body) <= crate::bounds::HELD_BYTES
+            && self.bytes.saturating_add(body) <= protocol::limits::HELD_BYTES
     }
 
     pub(super) fn insert(&mut self, token: u64, run: Run) {

@@ -1,8 +1,8 @@
 //! The stream to the log comes late, dies, hangs, or answers what nobody asked.
 
 use super::*;
-use crate::bounds;
 use crate::metrics::Metric;
+use protocol::limits;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -226,13 +226,13 @@ fn ends_survive_the_stream() {
 #[test]
 fn what_waits_to_be_reported_is_bounded() {
     let mut reports = super::super::reports::Reports::default();
-    for seq in 0..(bounds::KEPT_REPORTS as u64 + 10) {
+    for seq in 0..(limits::KEPT_REPORTS as u64 + 10) {
         reports.end(pb::End { seq, ..pb::End::default() });
     }
     let mut ends = Vec::new();
     while let Some(message) = reports.next_ends() {
         ends.extend(pb::GatewayRequest::decode(message.as_slice()).unwrap().ends);
     }
-    assert_eq!(ends.len(), bounds::KEPT_REPORTS);
+    assert_eq!(ends.len(), limits::KEPT_REPORTS);
     assert_eq!(ends[0].seq, 10);
 }
