@@ -211,6 +211,22 @@ fn a_pinned_session_at_rest_is_handed_back_once_drained() {
 }
 
 #[test]
+fn a_session_is_handed_back_only_when_both_replicas_have_settled_everything() {
+    let mut desk = Desk::new();
+    let n = desk.number("s", "a");
+    desk.end("s", &n, pb::end::Kind::MaybeDone, None);
+    let at_secondary = desk.delivery();
+    let ready = Word::new(Replica::Primary, Verdict::Ready);
+    desk.input(Input::Probed { replica: Replica::Primary, word: Some(ready) });
+    let at_primary = desk.delivery();
+    assert_eq!(desk.log.status().pinned, 1, "the primary has not run it");
+    desk.deliver_ok(&at_primary);
+    assert_eq!(desk.log.status().pinned, 1, "the secondary has not run it");
+    desk.deliver_ok(&at_secondary);
+    assert_eq!(desk.log.status().pinned, 0);
+}
+
+#[test]
 fn a_new_write_is_held_for_the_last_entries_and_then_goes_to_the_primary() {
     let mut desk = Desk::new();
     pinned_with_backlog(&mut desk, 2);
