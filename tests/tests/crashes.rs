@@ -19,6 +19,14 @@ fn all_acknowledged(record: &Record) -> Result<()> {
     Ok(())
 }
 
+/// Stops the load, plays the operator, and judges: every promise kept, every write acknowledged.
+async fn judge_resolved(sites: &Sites, load: Load) -> Result<()> {
+    let record = load.stop().await;
+    sites.resolve_doubts().await?;
+    sites.judge_record(&record).await?;
+    all_acknowledged(&record)
+}
+
 sites_test! {
     async fn the_replay_service_dies_and_numbering_goes_on(sites) {
         let load = retrying(&sites);
@@ -27,10 +35,7 @@ sites_test! {
             sites.stack.restart(Process::EdgeReprise).await?;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let record = load.stop().await;
-        sites.resolve_doubts().await?;
-        sites.judge_record(&record).await?;
-        all_acknowledged(&record)?;
+        judge_resolved(&sites, load).await?;
     }
 }
 
@@ -61,10 +66,7 @@ sites_test! {
             sites.stack.restart(Process::CloudReprise).await?;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let record = load.stop().await;
-        sites.resolve_doubts().await?;
-        sites.judge_record(&record).await?;
-        all_acknowledged(&record)?;
+        judge_resolved(&sites, load).await?;
     }
 }
 
@@ -78,10 +80,7 @@ sites_test! {
         tokio::time::sleep(Duration::from_secs(1)).await;
         sites.mend().await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let record = load.stop().await;
-        sites.resolve_doubts().await?;
-        sites.judge_record(&record).await?;
-        all_acknowledged(&record)?;
+        judge_resolved(&sites, load).await?;
     }
 }
 
@@ -93,10 +92,7 @@ sites_test! {
             sites.stack.restart(Process::CloudEnvoy).await?;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let record = load.stop().await;
-        sites.resolve_doubts().await?;
-        sites.judge_record(&record).await?;
-        all_acknowledged(&record)?;
+        judge_resolved(&sites, load).await?;
     }
 }
 
@@ -108,10 +104,7 @@ sites_test! {
         tokio::time::sleep(Duration::from_secs(2)).await;
         sites.secondary.restart().await?;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let record = load.stop().await;
-        sites.resolve_doubts().await?;
-        sites.judge_record(&record).await?;
-        all_acknowledged(&record)?;
+        judge_resolved(&sites, load).await?;
     }
 }
 
