@@ -1,0 +1,498 @@
+//! The world: all processes, and the loop that lets the next thing happen.
+
+use super::cx::Cx;
+use super::net::{Conn, Fate, LinkState, Way, link_between};
+use super::queue::{Due, Queue};
+use super::trace::Trace;
+use super::{Actor, Addr, ConnId, Event, Micros, NetEvent, NodeId, Place};
+use crate::history::History;
+use crate::rng::Rng;
+use crate::wire::StreamNo;
+use scenario::{Cut, Normal, What};
+use std::collections::BTreeMap;
+
+/// What the world itself does at a time.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// Breaks or mends a link.
+    Link(u32, Option<Cut>),
+    /// Lets frames over a link take up to so much longer.
+    Extra(u32, Micros),
+    /// Resets every connection over a link.
+    Reset(u32),
+    /// Kills a process.
+    Kill(NodeId),
+    /// Ends a process in good order.
+    Stop(NodeId),
+    /// Starts a process that is down.
+    Start(NodeId),
+    /// Freezes a process, or thaws it.
+    Freeze(NodeId, bool),
+    /// Lets something break inside a process.
+    Break(NodeId, What),
+    /// Moves the wall clock of a place, milliseconds.
+    Step(Place, i64),
+    /// A connection whose bytes were swallowed is reset at last.
+    Tidy(ConnId),
+}
+
+pub(super) struct Node {
+    pub name: String,
+    pub place: Place,
+    pub up: bool,
+    pub frozen: bool,
+    /// Which life this is; reminders of another one are dropped.
+    pub life: u32,
+    pub rng: Rng,
+    /// What came while it was frozen.
+    pub backlog: Vec<Due>,
+}
+
+/// Everything but the processes.
+pub struct Kernel {
+    pub(super) now: Micros,
+    pub(super) queue: Queue,
+    pub(super) nodes: Vec<Node>,
+    pub(super) conns: BTreeMap<ConnId, Conn>,
+    pub(super) links: Vec<LinkState>,
+    pub(super) trace: Trace,
+    pub(super) dying: Vec<(NodeId, Micros)>,
+    pub(super) history: History,
+    local: Rng,
+    order: Rng,
+    normal: Normal,
+    clocks: BTreeMap<Place, (i64, i64)>,
+    next_conn: u64,
+    seed: u64,
+    events: u64,
+}
+
+/// When the world begins, unix microseconds.
+const EPOCH_US: u64 = 1_800_000_000_000_000;
+/// How long it takes at most until a connection that lost bytes in a cut is reset afterwards.
+const TIDY_US: u64 = 2_000_000;
+
+impl Kernel {
+    pub(super) fn push(&mut self, at: Micros, due: Due) {
+        let salt = u32::try_from(self.order.below(1 << 16)).unwrap_or(0);
+        self.queue.push(at, salt, due);
+    }
+
+    pub(super) fn wall_us(&self, node: NodeId) -> u64 {
+        let place = self.nodes[node.0 as usize].place;
+        let (offset, ppm) = self.clocks.get(&place).copied().unwrap_or((0, 0));
+        let now = i64::try_from(self.now).unwrap_or(i64::MAX / 2);
+        let drift = now / 1_000_000 * ppm;
+        EPOCH_US.saturating_add(self.now).saturating_add_signed(offset.saturating_add(drift))
+    }
+
+    pub(super) fn delay(&mut self, link: Option<u32>) -> Micros {
+        let Some(shop) = link else {
+            return self.local.between(self.normal.local_us);
+        };
+        let link = &mut self.links[shop as usize];
+        let extra = link.rng.below(link.extra + 1);
+        link.rng.between(self.normal.link_us) + extra
+    }
+
+    pub(super) fn to_cloud(&self, from: NodeId) -> bool {
+        self.nodes[from.0 as usize].place != Place::Cloud
+    }
+
+    pub(super) fn open(&mut self, from: NodeId, to: Addr) -> ConnId {
+        self.next_conn += 1;
+        let id = ConnId(self.next_conn);
+        let place = |node: NodeId| self.nodes[node.0 as usize].place;
+        let link = link_between(place(from), place(to.node));
+        self.conns.insert(id, Conn { from, to, link, ways: [Way::default(), Way::default()], closed: [false; 2] });
+        id
+    }
+
+    pub(super) fn peer(&self, conn: ConnId, me: NodeId) -> Option<NodeId> {
+        let conn = self.conns.get(&conn)?;
+        Some(if conn.from == me { conn.to.node } else { conn.from })
+    }
+
+    /// Sends something from one end of a connection to the other; of an exchange if one is named.
+    pub(super) fn send(
+        &mut self,
+        id: ConnId,
+        from: NodeId,
+        stream: Option<StreamNo>,
+        event: NetEvent,
+    ) {
+        let Some(conn) = self.conns.get(&id) else { return };
+        if !conn.closed[usize::from(conn.from != from)] {
+            self.transmit(id, from, stream, event);
+        }
+    }
+
+    fn transmit(&mut self, id: ConnId, from: NodeId, stream: Option<StreamNo>, event: NetEvent) {
+        let Some(conn) = self.conns.get(&id) else { return };
+        let (link, way) = (conn.link, usize::from(conn.from != from));
+        let to = if way == 0 { conn.to.node } else { conn.from };
+        let to_cloud = self.to_cloud(from);
+        let fate = link.map_or(Fate::Passes, |shop| self.links[shop as usize].fate(to_cloud));
+        let arrival = self.now + self.delay(link);
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let way = &mut conn.ways[way];
+        if way.broken {
+            return;
+        }
+        let fate = if way.stalled.is_empty() { fate } else { Fate::Waits };
+        match fate {
+            Fate::Swallowed => way.broken = true,
+            Fate::Waits => way.stalled.push(event),
+            Fate::Passes => {
+                let before = match stream {
+                    Some(stream) => *way.last.get(&stream).unwrap_or(&0),
+                    None => way.newest,
+                };
+                let at = arrival.max(before + 1);
+                if let Some(stream) = stream {
+                    if way.last.len() > 64 {
+                        way.last.retain(|_, last| *last > now);
+                    }
+                    way.last.insert(stream, at);
+                }
+                way.newest = way.newest.max(at);
+                self.push(at, Due::Net(to, id, event));
+            }
+        }
+    }
+
+    /// Closes one end; the other one learns of it behind everything that was sent before.
+    pub(super) fn close(&mut self, id: ConnId, me: NodeId) {
+        let Some(conn) = self.conns.get(&id) else { return };
+        let mine = usize::from(conn.from != me);
+        if conn.closed[mine] {
+            return;
+        }
+        self.transmit(id, me, None, NetEvent::Closed);
+        self.closed(id, mine);
+    }
+
+    /// Notes that an end is closed, and forgets a connection whose both ends are.
+    pub(super) fn closed(&mut self, id: ConnId, end: usize) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.closed[end] = true;
+        if conn.closed == [true; 2] && conn.ways.iter().all(|way| way.stalled.is_empty()) {
+            self.conns.remove(&id);
+        }
+    }
+
+    pub(super) fn reaches(&mut self, from: NodeId, to: &[NodeId], timeout: Micros) -> bool {
+        let Some(first) = to.first() else { return false };
+        let place = |node: NodeId| self.nodes[node.0 as usize].place;
+        let link = link_between(place(from), place(*first));
+        let up = to.iter().all(|n| self.nodes[n.0 as usize].up && !self.nodes[n.0 as usize].frozen);
+        let whole = link.is_none_or(|shop| self.links[shop as usize].cut.is_none());
+        up && whole && self.delay(link) + self.delay(link) < timeout
+    }
+
+    fn set_link(&mut self, shop: u32, cut: Option<Cut>) {
+        let before = std::mem::replace(&mut self.links[shop as usize].cut, cut);
+        if cut == Some(Cut::Refuse) {
+            self.reset_link(shop);
+        }
+        if cut.is_some() || before.is_none() {
+            return;
+        }
+        let over: Vec<ConnId> =
+            self.conns.iter().filter(|(_, c)| c.link == Some(shop)).map(|(id, _)| *id).collect();
+        for id in over {
+            self.release(id);
+            if self.conns.get(&id).is_some_and(|c| c.ways.iter().any(|way| way.broken)) {
+                let wait = self.links[shop as usize].rng.below(TIDY_US);
+                self.push(self.now + wait, Due::World(Plan::Tidy(id)));
+            }
+        }
+    }
+
+    /// Lets go what waited for a stalled link, in order even across exchanges: it is one queue.
+    fn release(&mut self, id: ConnId) {
+        for way in 0..2 {
+            let Some(conn) = self.conns.get_mut(&id) else { return };
+            let from = if way == 0 { conn.from } else { conn.to.node };
+            for event in std::mem::take(&mut conn.ways[way].stalled) {
+                let stream = match &event {
+                    NetEvent::Frame(stream, _) => Some(*stream),
+                    _ => None,
+                };
+                if let Some(conn) = self.conns.get_mut(&id)
+                    && let Some(stream) = stream
+                {
+                    let newest = conn.ways[way].newest;
+                    conn.ways[way].last.insert(stream, newest);
+                }
+                self.transmit(id, from, stream, event);
+            }
+        }
+        if self.conns.get(&id).is_some_and(|conn| conn.closed == [true; 2]) {
+            self.conns.remove(&id);
+        }
+    }
+
+    fn reset_link(&mut self, shop: u32) {
+        let over: Vec<ConnId> =
+            self.conns.iter().filter(|(_, c)| c.link == Some(shop)).map(|(id, _)| *id).collect();
+        for id in over {
+            self.reset(id);
+        }
+    }
+
+    /// Both ends learn that a connection is gone.
+    fn reset(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let mut notices = Vec::new();
+        for way in 0..2 {
+            conn.ways[way].broken = true;
+            conn.ways[way].stalled.clear();
+            let to = if way == 0 { conn.to.node } else { conn.from };
+            if !conn.closed[1 - way] {
+                notices.push((to, conn.ways[way].newest));
+            }
+        }
+        for (to, newest) in notices {
+            let at = self.now.max(newest) + 1 + self.order.below(500);
+            self.push(at, Due::Net(to, id, NetEvent::Closed));
+        }
+    }
+}
+
+/// The world.
+pub struct World {
+    kernel: Kernel,
+    actors: Vec<Box<dyn Actor>>,
+}
+
+impl World {
+    /// An empty world with this many links, before its beginning.
+    pub fn new(seed: u64, links: u32, normal: &Normal, trace: Trace) -> World {
+        let link = |n| LinkState::new(Rng::named(seed, &format!("link {n}")));
+        World {
+            kernel: Kernel {
+                now: 0,
+                queue: Queue::default(),
+                nodes: Vec::new(),
+                conns: BTreeMap::new(),
+                links: (0..links).map(link).collect(),
+                trace,
+                dying: Vec::new(),
+                history: History::default(),
+                local: Rng::named(seed, "local network"),
+                order: Rng::named(seed, "order"),
+                normal: normal.clone(),
+                clocks: BTreeMap::new(),
+                next_conn: 0,
+                seed,
+                events: 0,
+            },
+            actors: Vec::new(),
+        }
+    }
+
+    /// Adds a process, which is down until [`World::start`].
+    pub fn add(&mut self, name: &str, place: Place, actor: Box<dyn Actor>) -> NodeId {
+        let id = NodeId(u32::try_from(self.actors.len()).unwrap_or(u32::MAX));
+        let rng = Rng::named(self.kernel.seed, name);
+        let name = name.to_string();
+        let node = Node { name, place, up: false, frozen: false, life: 0, rng, backlog: vec![] };
+        self.kernel.nodes.push(node);
+        let ppm = i64::from(self.kernel.normal.drift_ppm);
+        let seed = self.kernel.seed;
+        self.kernel.clocks.entry(place).or_insert_with(|| {
+            let mut rng = Rng::named(seed, &format!("clock {place:?}"));
+            let offset = i64::try_from(rng.below(2_000_000)).unwrap_or(0) - 1_000_000;
+            let drift = i64::try_from(rng.below(2 * ppm.unsigned_abs() + 1)).unwrap_or(0) - ppm;
+            (offset, drift)
+        });
+        self.actors.push(actor);
+        id
+    }
+
+    /// Starts a process.
+    pub fn start(&mut self, node: NodeId) {
+        let state = &mut self.kernel.nodes[node.0 as usize];
+        if state.up {
+            return;
+        }
+        state.up = true;
+        state.life += 1;
+        self.trace(node, "starts");
+        self.with(node, |actor, cx| actor.start(cx));
+    }
+
+    /// Has something happen at a time.
+    pub fn plan(&mut self, at: Micros, plan: Plan) {
+        self.kernel.push(at, Due::World(plan));
+    }
+
+    /// Lets everything happen until that time.
+    pub fn run_until(&mut self, until: Micros) {
+        while let Some((at, due)) = self.kernel.queue.pop(until) {
+            self.kernel.now = self.kernel.now.max(at);
+            self.kernel.events += 1;
+            self.happen(due);
+            while let Some((node, wait)) = self.kernel.dying.pop() {
+                self.kill(node);
+                self.plan(self.kernel.now + wait, Plan::Start(node));
+            }
+        }
+        self.kernel.now = until;
+    }
+
+    /// Now.
+    pub fn now(&self) -> Micros {
+        self.kernel.now
+    }
+
+    /// How many events there have been.
+    pub fn events(&self) -> u64 {
+        self.kernel.events
+    }
+
+    /// What was seen.
+    pub fn history(&mut self) -> &mut History {
+        &mut self.kernel.history
+    }
+
+    /// Whether a process is up.
+    pub fn is_up(&self, node: NodeId) -> bool {
+        self.kernel.nodes[node.0 as usize].up
+    }
+
+    /// A process, as what it is.
+    pub fn actor<A: Actor + 'static>(&mut self, node: NodeId) -> Option<&mut A> {
+        self.actors.get_mut(node.0 as usize)?.as_any().downcast_mut()
+    }
+
+    /// Runs code in the place of a process.
+    pub fn with<R>(&mut self, node: NodeId, act: impl FnOnce(&mut dyn Actor, &mut Cx<'_>) -> R) -> R {
+        let mut cx = Cx { kernel: &mut self.kernel, me: node };
+        act(self.actors[node.0 as usize].as_mut(), &mut cx)
+    }
+
+    fn trace(&mut self, node: NodeId, what: &str) {
+        if self.kernel.trace.on() {
+            let name = &self.kernel.nodes[node.0 as usize].name;
+            self.kernel.trace.line(self.kernel.now, name, what);
+        }
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::World(plan) => self.carry_out(plan),
+            Due::Node(node, life, event) => {
+                let state = &mut self.kernel.nodes[node.0 as usize];
+                if !state.up || state.life != life {
+                    return;
+                }
+                if state.frozen {
+                    return state.backlog.push(Due::Node(node, life, event));
+                }
+                self.with(node, |actor, cx| actor.event(cx, event));
+            }
+            Due::Net(node, conn, event) => self.arrive(node, conn, event),
+        }
+    }
+
+    fn arrive(&mut self, node: NodeId, conn: ConnId, event: NetEvent) {
+        let state = &mut self.kernel.nodes[node.0 as usize];
+        if !state.up {
+            return;
+        }
+        if state.frozen {
+            return state.backlog.push(Due::Net(node, conn, event));
+        }
+        let Some(known) = self.kernel.conns.get(&conn) else { return };
+        let end = usize::from(known.from != node);
+        if known.closed[end] {
+            if let NetEvent::Frame(..) = event {
+                // Nobody is there any more: the machine answers with a reset.
+                self.kernel.transmit(conn, node, None, NetEvent::Closed);
+            }
+            return;
+        }
+        match event {
+            NetEvent::Closed => self.kernel.closed(conn, end),
+            NetEvent::Refused => {
+                self.kernel.conns.remove(&conn);
+            }
+            _ => {}
+        }
+        if self.kernel.trace.on() {
+            let what = match &event {
+                NetEvent::Frame(stream, frame) => format!("← #{}/{stream} {frame}", conn.0),
+                other => format!("#{} {other:?}", conn.0),
+            };
+            self.trace(node, &what);
+        }
+        self.with(node, |actor, cx| actor.event(cx, Event::Net(conn, event)));
+    }
+
+    fn carry_out(&mut self, plan: Plan) {
+        if self.kernel.trace.on() {
+            self.kernel.trace.line(self.kernel.now, "world", &format!("{plan:?}"));
+        }
+        match plan {
+            Plan::Link(shop, cut) => self.kernel.set_link(shop, cut),
+            Plan::Extra(shop, extra) => self.kernel.links[shop as usize].extra = extra,
+            Plan::Reset(shop) => self.kernel.reset_link(shop),
+            Plan::Kill(node) => self.kill(node),
+            Plan::Stop(node) => {
+                if self.kernel.nodes[node.0 as usize].up {
+                    self.with(node, |actor, cx| actor.stop(cx));
+                    self.bury(node);
+                }
+            }
+            Plan::Start(node) => self.start(node),
+            Plan::Freeze(node, frozen) => {
+                let state = &mut self.kernel.nodes[node.0 as usize];
+                state.frozen = frozen;
+                if !frozen {
+                    for due in std::mem::take(&mut state.backlog) {
+                        self.happen(due);
+                    }
+                }
+            }
+            Plan::Break(node, what) => {
+                let life = self.kernel.nodes[node.0 as usize].life;
+                self.happen(Due::Node(node, life, Event::Fault(what)));
+            }
+            Plan::Step(place, by_ms) => {
+                if let Some((offset, _)) = self.kernel.clocks.get_mut(&place) {
+                    *offset = offset.saturating_add(by_ms.saturating_mul(1_000));
+                }
+            }
+            Plan::Tidy(conn) => self.kernel.reset(conn),
+        }
+    }
+
+    fn kill(&mut self, node: NodeId) {
+        if self.kernel.nodes[node.0 as usize].up {
+            self.with(node, |actor, cx| actor.crash(cx));
+            self.bury(node);
+        }
+    }
+
+    /// The machine's kernel closes what a process had open.
+    fn bury(&mut self, node: NodeId) {
+        self.trace(node, "is down");
+        let state = &mut self.kernel.nodes[node.0 as usize];
+        state.up = false;
+        state.frozen = false;
+        state.backlog.clear();
+        let open: Vec<ConnId> = self
+            .kernel
+            .conns
+            .iter()
+            .filter(|(_, c)| c.from == node || c.to.node == node)
+            .map(|(id, _)| *id)
+            .collect();
+        for conn in open {
+            self.kernel.close(conn, node);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The smallest plan that still breaks the same promise.

@@ -1,0 +1,1 @@
+//! Puts the processes of a scenario together.
