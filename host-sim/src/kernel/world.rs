@@ -4,8 +4,8 @@ use super::cx::Cx;
 use super::net::{Conn, Fate, LinkState, Way, link_between};
 use super::queue::{Due, Queue};
 use super::trace::Trace;
-use super::{Actor, Addr, ConnId, Event, Micros, NetEvent, NodeId, Place};
-use crate::history::History;
+use super::{Actor, Addr, ConnId, Event, Micros, NetEvent, NodeId, Place, Reach};
+use crate::history::{History, Note};
 use crate::rng::Rng;
 use crate::wire::StreamNo;
 use scenario::{Cut, Normal, What};
@@ -104,7 +104,10 @@ impl Kernel {
         let id = ConnId(self.next_conn);
         let place = |node: NodeId| self.nodes[node.0 as usize].place;
         let link = link_between(place(from), place(to.node));
-        self.conns.insert(id, Conn { from, to, link, ways: [Way::default(), Way::default()], closed: [false; 2] });
+        self.conns.insert(
+            id,
+            Conn { from, to, link, ways: [Way::default(), Way::default()], closed: [false; 2] },
+        );
         id
     }
 
@@ -182,13 +185,23 @@ impl Kernel {
         }
     }
 
-    pub(super) fn reaches(&mut self, from: NodeId, to: &[NodeId], timeout: Micros) -> bool {
-        let Some(first) = to.first() else { return false };
+    pub(super) fn reach(&mut self, from: NodeId, to: &[NodeId]) -> Reach {
+        let Some(first) = to.first() else { return Reach::Silent };
         let place = |node: NodeId| self.nodes[node.0 as usize].place;
         let link = link_between(place(from), place(*first));
-        let up = to.iter().all(|n| self.nodes[n.0 as usize].up && !self.nodes[n.0 as usize].frozen);
-        let whole = link.is_none_or(|shop| self.links[shop as usize].cut.is_none());
-        up && whole && self.delay(link) + self.delay(link) < timeout
+        match link.and_then(|shop| self.links[shop as usize].cut) {
+            Some(Cut::Refuse) => return Reach::Refused,
+            Some(_) => return Reach::Silent,
+            None => {}
+        }
+        let nodes = || to.iter().map(|n| &self.nodes[n.0 as usize]);
+        if nodes().any(|node| !node.up) {
+            Reach::Refused
+        } else if nodes().any(|node| node.frozen) {
+            Reach::Silent
+        } else {
+            Reach::After(self.delay(link) + self.delay(link))
+        }
     }
 
     fn set_link(&mut self, shop: u32, cut: Option<Cut>) {
@@ -368,8 +381,21 @@ impl World {
         self.actors.get_mut(node.0 as usize)?.as_any().downcast_mut()
     }
 
+    /// Puts a note on the timeline.
+    pub fn note(&mut self, shop: Option<u32>, kind: &'static str, text: String) {
+        let at_us = self.kernel.now;
+        if self.kernel.trace.on() {
+            self.kernel.trace.line(at_us, "world", &format!("{kind}: {text}"));
+        }
+        self.kernel.history.notes.push(Note { at_us, shop, kind, text });
+    }
+
     /// Runs code in the place of a process.
-    pub fn with<R>(&mut self, node: NodeId, act: impl FnOnce(&mut dyn Actor, &mut Cx<'_>) -> R) -> R {
+    pub fn with<R>(
+        &mut self,
+        node: NodeId,
+        act: impl FnOnce(&mut dyn Actor, &mut Cx<'_>) -> R,
+    ) -> R {
         let mut cx = Cx { kernel: &mut self.kernel, me: node };
         act(self.actors[node.0 as usize].as_mut(), &mut cx)
     }
@@ -432,7 +458,8 @@ impl World {
         self.with(node, |actor, cx| actor.event(cx, Event::Net(conn, event)));
     }
 
-    fn carry_out(&mut self, plan: Plan) {
+    /// Does something to the world, now.
+    pub fn carry_out(&mut self, plan: Plan) {
         if self.kernel.trace.on() {
             self.kernel.trace.line(self.kernel.now, "world", &format!("{plan:?}"));
         }
