@@ -190,9 +190,9 @@ impl<'a> Run<'a> {
     fn rests(&mut self, shop: usize) -> bool {
         let nodes = self.shops[shop];
         let idle = self.world.actor::<Clients>(nodes.clients).is_none_or(|c| c.idle());
-        idle && self.log_status(nodes.edge_reprise).is_some_and(|log| {
-            log.backlog == [0; 2] && log.pinned == 0 && log.entries == 0
-        })
+        idle && self
+            .log_status(nodes.edge_reprise)
+            .is_some_and(|log| log.backlog == [0; 2] && log.pinned == 0 && log.entries == 0)
     }
 
     fn listed(&mut self) -> Vec<Listed> {

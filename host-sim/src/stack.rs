@@ -11,8 +11,14 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-/// What every service here is called.
+/// What the service is called, unless a plugin configuration of the scenario says otherwise.
 const SERVICE: &str = "shop";
+
+fn service(scenario: &Scenario) -> &str {
+    let keys = [&scenario.stack.gateway, &scenario.stack.guard];
+    let mut named = keys.into_iter().filter_map(|keys| keys.get("service")?.as_str());
+    named.next().unwrap_or(SERVICE)
+}
 
 /// The processes of one shop.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +112,7 @@ impl Plugins {
         let detect = scenario.detect_ms;
         let gateway = json!({
             "role": "gateway",
-            "service": SERVICE,
+            "service": service(scenario),
             "session": {"header": "x-session-id"},
             "id": {"header": "idempotency-key"},
             "replay_log": {"cluster": "replay-log", "timeout_ms": 2000},
@@ -114,7 +120,7 @@ impl Plugins {
         let guard = |replica: &str| {
             json!({
                 "role": "guard",
-                "service": SERVICE,
+                "service": service(scenario),
                 "replica": replica,
                 "journal": {"cluster": "journal"},
                 "service_cluster": "replica",
@@ -219,8 +225,9 @@ pub fn build(
         };
         let gateway_config = Config { guard: None, ..edge_config.clone() };
         let envoy = |config| Box::new(Envoy::new(config, filter.clone(), seed));
-        let edge_reprise = reprise::Config::edge(scenario, SERVICE, shop, nodes.edge_envoy)?;
-        let cloud_reprise = reprise::Config::cloud(scenario, SERVICE, shop)?;
+        let edge_reprise =
+            reprise::Config::edge(scenario, service(scenario), shop, nodes.edge_envoy)?;
+        let cloud_reprise = reprise::Config::cloud(scenario, service(scenario), shop)?;
         let replica = |which, capacity| Replica::new(scenario, shop, which, capacity);
         let mut doors = vec![at(nodes.edge_envoy, Port::Clients)];
         doors.extend(nodes.edge_gateway.map(|node| at(node, Port::Clients)));

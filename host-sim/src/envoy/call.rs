@@ -29,8 +29,6 @@ pub(super) enum What {
 const AT_ONCE: Micros = 500;
 /// gRPC's UNAVAILABLE.
 const UNAVAILABLE: u32 = 14;
-/// gRPC's INTERNAL: the stream broke.
-const INTERNAL: u32 = 13;
 
 /// Why an exchange with an upstream failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,8 +259,7 @@ impl Envoy {
                 if !established {
                     self.call(cx, root, Callback::GrpcInitialMetadata { token });
                 }
-                let status = if established { INTERNAL } else { UNAVAILABLE };
-                self.grpc_closed(cx, root, token, status);
+                self.grpc_closed(cx, root, token, UNAVAILABLE);
             }
             // Cut off inside the body: no headers at all.
             What::Call { answer: Some(_), .. } => {

@@ -212,7 +212,7 @@ impl Envoy {
         &mut self,
         cx: &mut Cx<'_>,
         id: u64,
-        status: u32,
+        status: u16,
         mut headers: Headers,
         body: Vec<u8>,
     ) {

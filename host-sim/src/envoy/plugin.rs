@@ -183,16 +183,17 @@ impl Envoy {
                 self.open_stream(cx, root, token, &cluster, &service, &method);
             }
             Action::Send { stream, message, .. } => self.send_message(cx, root, stream, message),
-            Action::CloseStream { stream } => self.close_stream(cx, root, stream),
+            Action::CancelStream { stream } => self.close_stream(cx, root, stream),
             Action::Call { token, cluster, headers, body, timeout_ms, .. } => {
                 self.begin_call(cx, root, token, &cluster, headers, body, timeout_ms);
             }
-            Action::Log { text, .. } => {
+            Action::Log(line) => {
                 if cx.tracing() {
-                    cx.trace(&format!("{}: {text}", root.role.plugin()));
+                    cx.trace(&line.to_string());
                 }
             }
-            _ => {}
+            // Half-closed: nobody here does that, and the other side would not mind.
+            Action::CloseStream { .. } => {}
         }
     }
 

@@ -325,6 +325,11 @@ impl World {
         id
     }
 
+    /// Puts another process in the place of one that is down.
+    pub fn replace(&mut self, node: NodeId, actor: Box<dyn Actor>) {
+        self.actors[node.0 as usize] = actor;
+    }
+
     /// Starts a process.
     pub fn start(&mut self, node: NodeId) {
         let state = &mut self.kernel.nodes[node.0 as usize];

@@ -1,8 +1,8 @@
 //! A scenario's faults as steps in time.
 
 use crate::history::Micros;
-use crate::kernel::{MS, NodeId, Place, World};
 use crate::kernel::Plan;
+use crate::kernel::{MS, NodeId, Place, World};
 use crate::replica::Replica;
 use crate::reprise::Reprise;
 use crate::rng::Rng;
@@ -74,10 +74,7 @@ pub fn steps(scenario: &Scenario, shops: &[Shop]) -> Vec<(Micros, Step)> {
 }
 
 fn lasts(what: &What) -> bool {
-    !matches!(
-        what,
-        What::Reset | What::Panic(_) | What::Reload | What::Clock(_) | What::Store(_)
-    )
+    !matches!(what, What::Reset | What::Panic(_) | What::Reload | What::Clock(_) | What::Store(_))
 }
 
 fn describe(fault: &Fault) -> String {

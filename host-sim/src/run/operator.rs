@@ -35,9 +35,8 @@ fn decide_at(world: &mut World, shop: u32, which: ReplicaFault, reprise: NodeId)
         };
         let session_of = Session { shop, index };
         let runs = &world.history().runs;
-        let ran = runs
-            .iter()
-            .any(|r| r.replica == which && r.session == session_of && r.label == label);
+        let ran =
+            runs.iter().any(|r| r.replica == which && r.session == session_of && r.label == label);
         let action = if ran { Resolution::Skip } else { Resolution::Redo };
         world.with(reprise, |actor, cx| {
             if let Some(reprise) = actor.as_any().downcast_mut::<Reprise>() {
