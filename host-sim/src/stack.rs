@@ -2,9 +2,10 @@
 
 use crate::clients::{self, Clients};
 use crate::envoy::{Config, Envoy, Hosts, Role, Times};
-use crate::kernel::{Addr, NodeId, Place, Port, Trace, World};
+use crate::kernel::{Addr, MS, NodeId, Place, Port, Trace, World};
 use crate::replica::{self, Replica};
 use crate::reprise::{self, Reprise};
+use crate::run::WARM;
 use crate::vm::{Clock, Filter, Shared, Vm, VmConfig};
 use scenario::{Process, ReplicaFault, Scenario};
 use serde_json::{Map, Value, json};
@@ -184,7 +185,8 @@ pub fn build(
     plugins.check(filter)?;
     let stack = &scenario.stack;
     let mut world = World::new(seed, stack.shops, &scenario.normal, trace);
-    let capacity = replica::capacity(scenario.normal.cloud_parallel);
+    let parallel = scenario.normal.cloud_parallel;
+    let capacity = (parallel > 0).then(|| replica::Capacity::new(parallel));
     let mut shops = Vec::new();
     for shop in 0..stack.shops {
         let nodes = Shop::numbered(shop, stack.gateways);
@@ -228,7 +230,10 @@ pub fn build(
         let edge_reprise =
             reprise::Config::edge(scenario, service(scenario), shop, nodes.edge_envoy)?;
         let cloud_reprise = reprise::Config::cloud(scenario, service(scenario), shop)?;
-        let replica = |which, capacity| Replica::new(scenario, shop, which, capacity);
+        let service_us = scenario.normal.service_us;
+        let replica = |replica, capacity| {
+            Replica::new(replica::Config { shop, replica, service_us, capacity })
+        };
         let mut doors = vec![at(nodes.edge_envoy, Port::Clients)];
         doors.extend(nodes.edge_gateway.map(|node| at(node, Port::Clients)));
         world.add(&name("edge-envoy"), edge, envoy(edge_config));
@@ -237,7 +242,10 @@ pub fn build(
         world.add(&name("cloud-envoy"), Place::Cloud, envoy(cloud_config));
         world.add(&name("cloud-reprise"), Place::Cloud, Reprise::new(cloud_reprise));
         world.add(&name("primary"), Place::Cloud, replica(ReplicaFault::Primary, capacity.clone()));
-        world.add(&name("clients"), edge, Clients::new(clients::Config::of(scenario, shop, doors)));
+        let stop_at_us = WARM + scenario.duration_ms * MS;
+        let load = scenario.load.clone();
+        let clients = clients::Config { shop, gateways: doors, load, stop_at_us };
+        world.add(&name("clients"), edge, Clients::new(clients));
         if nodes.edge_gateway.is_some() {
             world.add(&name("edge-gateway"), edge, envoy(gateway_config));
         }

@@ -127,6 +127,7 @@ fn log(scenario: &Scenario, service: &str) -> Result<LogSettings, String> {
             sole_gateway: sole.unwrap_or(stack.gateways <= 1),
             takeover_ms: number("takeover_ms", detect / 2, 10..=60_000),
             delivery_parallel: usize::try_from(parallel).unwrap_or(usize::MAX),
+            delivery_per_second: number("delivery_per_second", 0, 0..=1_000_000),
             handback_hold_ms: number("handback_hold_ms", 300, 0..=10_000),
             mirror_grace_ms: number("mirror_grace_ms", 200, 0..=60_000),
             remember_ids_ms: number("remember_ids_ms", DAY_MS, 1000..=365 * DAY_MS),
