@@ -71,7 +71,8 @@ impl Cx<'_> {
     pub fn send(&mut self, conn: ConnId, stream: StreamNo, frame: Frame) {
         if self.tracing() {
             let peer = self.kernel.peer(conn, self.me);
-            let peer = peer.map_or("nobody".into(), |n| self.kernel.nodes[n.0 as usize].name.clone());
+            let peer =
+                peer.map_or("nobody".into(), |n| self.kernel.nodes[n.0 as usize].name.clone());
             let what = format!("→ {peer} #{}/{stream} {frame}", conn.0);
             self.trace(&what);
         }

@@ -104,7 +104,10 @@ impl Kernel {
         let id = ConnId(self.next_conn);
         let place = |node: NodeId| self.nodes[node.0 as usize].place;
         let link = link_between(place(from), place(to.node));
-        self.conns.insert(id, Conn { from, to, link, ways: [Way::default(), Way::default()], closed: [false; 2] });
+        self.conns.insert(
+            id,
+            Conn { from, to, link, ways: [Way::default(), Way::default()], closed: [false; 2] },
+        );
         id
     }
 
@@ -369,7 +372,11 @@ impl World {
     }
 
     /// Runs code in the place of a process.
-    pub fn with<R>(&mut self, node: NodeId, act: impl FnOnce(&mut dyn Actor, &mut Cx<'_>) -> R) -> R {
+    pub fn with<R>(
+        &mut self,
+        node: NodeId,
+        act: impl FnOnce(&mut dyn Actor, &mut Cx<'_>) -> R,
+    ) -> R {
         let mut cx = Cx { kernel: &mut self.kernel, me: node };
         act(self.actors[node.0 as usize].as_mut(), &mut cx)
     }
