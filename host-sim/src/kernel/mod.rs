@@ -14,7 +14,7 @@ pub use self::cx::Cx;
 pub use self::net::{Conn, ConnId, LinkState};
 pub use self::queue::Queue;
 pub use self::trace::Trace;
-pub use self::world::World;
+pub use self::world::{Plan, World};
 
 use crate::wire::{Frame, StreamNo};
 

@@ -136,7 +136,8 @@ fn log(scenario: &Scenario, service: &str) -> Result<LogSettings, String> {
         };
         if engine.takeover_ms >= timeout_ms {
             let (path, found) = (fields.path("takeover_ms"), engine.takeover_ms);
-            let what = format!("must be less than delivery_timeout_ms ({timeout_ms}), found {found}");
+            let what =
+                format!("must be less than delivery_timeout_ms ({timeout_ms}), found {found}");
             problems.add(&path, what);
         }
         LogSettings { engine, delivery_timeout: timeout_ms * MS, headers }

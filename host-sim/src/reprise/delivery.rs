@@ -91,7 +91,13 @@ impl Deliverer {
     }
 
     /// Something about the connection; what came to an end is handed to `ended`.
-    pub fn net(&mut self, cx: &mut Cx<'_>, conn: ConnId, event: NetEvent, mut ended: impl FnMut(Input)) {
+    pub fn net(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: ConnId,
+        event: NetEvent,
+        mut ended: impl FnMut(Input),
+    ) {
         match event {
             NetEvent::Connected => {
                 self.link = Link::Connected(conn);

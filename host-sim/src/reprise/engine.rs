@@ -116,8 +116,7 @@ impl<M: Machine> Turns<M> {
     fn is_due(&self, now: Now) -> bool {
         let tick = || self.machine.next_wake_ms().is_some_and(|wake| wake <= now.mono_ms);
         // A tick comes by its reminder, never sooner than the shortest wait.
-        self.syncing.is_none()
-            && (!self.queue.is_empty() || (self.reminder.is_none() && tick()))
+        self.syncing.is_none() && (!self.queue.is_empty() || (self.reminder.is_none() && tick()))
     }
 
     fn handle(&mut self, now: Now) {

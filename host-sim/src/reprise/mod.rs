@@ -83,7 +83,13 @@ impl Reprise {
     }
 
     /// An operator resolves a write in doubt; nothing happens if it is not.
-    pub fn resolve(&mut self, cx: &mut Cx<'_>, session: &SessionKey, number: Number, action: Resolution) {
+    pub fn resolve(
+        &mut self,
+        cx: &mut Cx<'_>,
+        session: &SessionKey,
+        number: Number,
+        action: Resolution,
+    ) {
         if let Some(life) = &mut self.life {
             let input = journal::Input::Resolve { session: session.clone(), number, action };
             life.journal.feed(input, 0);
@@ -272,9 +278,7 @@ impl Life {
         };
         let Some((stream, of)) = self.streams.of(conn, exchange) else { return };
         let readable = bytes.is_empty() && end || self.message(stream, of, &bytes);
-        if (end || !readable)
-            && self.streams.close(cx, stream, streams::OK).is_some()
-        {
+        if (end || !readable) && self.streams.close(cx, stream, streams::OK).is_some() {
             self.closed(stream, of);
         }
     }

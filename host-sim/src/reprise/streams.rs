@@ -51,7 +51,11 @@ impl Streams {
         self.exchanges.insert((conn, exchange), (stream, of));
         let status = (":status".to_string(), b"200".to_vec());
         let kind = ("content-type".to_string(), b"application/grpc".to_vec());
-        cx.send(conn, exchange, Frame::Head { headers: vec![status, kind], body: vec![], end: false });
+        cx.send(
+            conn,
+            exchange,
+            Frame::Head { headers: vec![status, kind], body: vec![], end: false },
+        );
     }
 
     /// The stream of an exchange.
