@@ -14,7 +14,7 @@ mod tests;
 pub use self::seed::seed_of;
 
 use crate::rng::Rng;
-use scenario::{Expect, Load, Methods, Mirror, Normal, Range, Scenario, Stack};
+use scenario::{Expect, Load, Methods, Mirror, Normal, Range, Scenario, Stack, What};
 use serde_json::{Map, Value};
 
 /// How many writes a plan asks for at most, over all its shops.
@@ -45,6 +45,25 @@ pub fn draw(seed: u64) -> Scenario {
         normal,
         faults,
         expect: Expect::default(),
+    }
+}
+
+/// The family of a fault, as summaries name it.
+pub fn family(what: &What) -> &'static str {
+    match what {
+        What::Link(_) => "link",
+        What::Flap(_) => "flap",
+        What::Reset => "reset",
+        What::Delay(_) => "delay",
+        What::Crash(_) => "crash",
+        What::Restart(_) => "restart",
+        What::Pause(_) => "pause",
+        What::Panic(_) => "panic",
+        What::Reload => "reload",
+        What::Service(_) => "service",
+        What::Disk(_) => "disk",
+        What::Clock(_) => "clock",
+        What::Store(_) => "store",
     }
 }
 

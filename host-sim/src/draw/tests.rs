@@ -1,26 +1,8 @@
-use super::draw;
+use super::{draw, family};
 use scenario::{Mirror, Old, Process, Scenario, What};
 use std::collections::BTreeSet;
 
 const SEEDS: u64 = 2_000;
-
-fn family(what: &What) -> &'static str {
-    match what {
-        What::Link(_) => "link",
-        What::Flap(_) => "flap",
-        What::Reset => "reset",
-        What::Delay(_) => "delay",
-        What::Crash(_) => "crash",
-        What::Restart(_) => "restart",
-        What::Pause(_) => "pause",
-        What::Panic(_) => "panic",
-        What::Reload => "reload",
-        What::Service(_) => "service",
-        What::Disk(_) => "disk",
-        What::Clock(_) => "clock",
-        What::Store(_) => "store",
-    }
-}
 
 fn all() -> impl Iterator<Item = Scenario> {
     (0..SEEDS).map(draw)

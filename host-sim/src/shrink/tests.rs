@@ -103,7 +103,7 @@ fn the_runs_are_bounded_and_the_result_is_always_the_same() {
         let judge = |plan: &Scenario| {
             runs += 1;
             // Whether it breaks looks like chance, and is not.
-            verdict(scenario::to_yaml(plan).len() % 3 == 0, Promise::Stale)
+            verdict(scenario::to_yaml(plan).len().is_multiple_of(3), Promise::Stale)
         };
         let plan = shrink(&crowded(3, What::Reload), Promise::Stale, judge, |_| {});
         assert!(runs <= RUNS);
@@ -134,7 +134,7 @@ fn whatever_is_tried_is_a_valid_plan() {
                 scenario::read(&yaml).map_err(|problems| problems.to_string()),
                 Ok(plan.clone())
             );
-            verdict(yaml.len() % 2 == 0, Promise::Lost)
+            verdict(yaml.len().is_multiple_of(2), Promise::Lost)
         };
         shrink(&draw(seed), Promise::Lost, judge, |_| {});
     }
