@@ -3,7 +3,7 @@
 use super::net::Fate;
 use super::queue::Due;
 use super::world::Kernel;
-use super::{Addr, ConnId, Event, Micros, NetEvent, NodeId, Timer};
+use super::{Addr, ConnId, Event, Micros, NetEvent, NodeId, Reach, Timer};
 use crate::history::{History, Note};
 use crate::rng::Rng;
 use crate::wire::{Frame, StreamNo};
@@ -84,10 +84,9 @@ impl Cx<'_> {
         self.kernel.close(conn, self.me);
     }
 
-    /// Whether a health check of `to`, done now, would find it answering within `timeout`:
-    /// both ways pass in time, and every process named is up.
-    pub fn reaches(&mut self, to: &[NodeId], timeout: Micros) -> bool {
-        self.kernel.reaches(self.me, to, timeout)
+    /// What would come of asking these processes, one behind the other, for a sign of life now.
+    pub fn reach(&mut self, to: &[NodeId]) -> Reach {
+        self.kernel.reach(self.me, to)
     }
 
     /// What clients and replicas saw.

@@ -4,8 +4,8 @@ use super::cx::Cx;
 use super::net::{Conn, Fate, LinkState, Way, link_between};
 use super::queue::{Due, Queue};
 use super::trace::Trace;
-use super::{Actor, Addr, ConnId, Event, Micros, NetEvent, NodeId, Place};
-use crate::history::History;
+use super::{Actor, Addr, ConnId, Event, Micros, NetEvent, NodeId, Place, Reach};
+use crate::history::{History, Note};
 use crate::rng::Rng;
 use crate::wire::StreamNo;
 use scenario::{Cut, Normal, What};
@@ -185,13 +185,23 @@ impl Kernel {
         }
     }
 
-    pub(super) fn reaches(&mut self, from: NodeId, to: &[NodeId], timeout: Micros) -> bool {
-        let Some(first) = to.first() else { return false };
+    pub(super) fn reach(&mut self, from: NodeId, to: &[NodeId]) -> Reach {
+        let Some(first) = to.first() else { return Reach::Silent };
         let place = |node: NodeId| self.nodes[node.0 as usize].place;
         let link = link_between(place(from), place(*first));
-        let up = to.iter().all(|n| self.nodes[n.0 as usize].up && !self.nodes[n.0 as usize].frozen);
-        let whole = link.is_none_or(|shop| self.links[shop as usize].cut.is_none());
-        up && whole && self.delay(link) + self.delay(link) < timeout
+        match link.and_then(|shop| self.links[shop as usize].cut) {
+            Some(Cut::Refuse) => return Reach::Refused,
+            Some(_) => return Reach::Silent,
+            None => {}
+        }
+        let nodes = || to.iter().map(|n| &self.nodes[n.0 as usize]);
+        if nodes().any(|node| !node.up) {
+            Reach::Refused
+        } else if nodes().any(|node| node.frozen) {
+            Reach::Silent
+        } else {
+            Reach::After(self.delay(link) + self.delay(link))
+        }
     }
 
     fn set_link(&mut self, shop: u32, cut: Option<Cut>) {
@@ -315,6 +325,11 @@ impl World {
         id
     }
 
+    /// Puts another process in the place of one that is down.
+    pub fn replace(&mut self, node: NodeId, actor: Box<dyn Actor>) {
+        self.actors[node.0 as usize] = actor;
+    }
+
     /// Starts a process.
     pub fn start(&mut self, node: NodeId) {
         let state = &mut self.kernel.nodes[node.0 as usize];
@@ -369,6 +384,15 @@ impl World {
     /// A process, as what it is.
     pub fn actor<A: Actor + 'static>(&mut self, node: NodeId) -> Option<&mut A> {
         self.actors.get_mut(node.0 as usize)?.as_any().downcast_mut()
+    }
+
+    /// Puts a note on the timeline.
+    pub fn note(&mut self, shop: Option<u32>, kind: &'static str, text: String) {
+        let at_us = self.kernel.now;
+        if self.kernel.trace.on() {
+            self.kernel.trace.line(at_us, "world", &format!("{kind}: {text}"));
+        }
+        self.kernel.history.notes.push(Note { at_us, shop, kind, text });
     }
 
     /// Runs code in the place of a process.
@@ -439,7 +463,8 @@ impl World {
         self.with(node, |actor, cx| actor.event(cx, Event::Net(conn, event)));
     }
 
-    fn carry_out(&mut self, plan: Plan) {
+    /// Does something to the world, now.
+    pub fn carry_out(&mut self, plan: Plan) {
         if self.kernel.trace.on() {
             self.kernel.trace.line(self.kernel.now, "world", &format!("{plan:?}"));
         }
