@@ -6,7 +6,7 @@
 use crate::history::{Micros, Run, Session};
 use crate::kernel::{Actor, ConnId, Cx, Event, MS, NetEvent, SECOND, Timer};
 use crate::wire::{self, Frame, Headers, StreamNo};
-use protocol::names::is_write;
+use protocol::names::{is_idempotent, is_write};
 use scenario::{Break, Range, ReplicaFault};
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -62,21 +62,32 @@ struct Job {
     session: u32,
     /// The label of a write.
     write: Option<u32>,
+    idempotent: bool,
     /// Where its run stands in the history, once it took effect.
     ran: Option<usize>,
-    /// How many writes its session had run then.
-    count: usize,
+    /// What its session had come to then.
+    count: u64,
     /// The connection is to be closed instead of an answer.
     breaks: bool,
     /// Nobody waits for the answer any more.
     left: bool,
 }
 
+/// What a service keeps of a session.
+#[derive(Clone, Copy, Default)]
+struct Kept {
+    /// Writes that have run.
+    runs: usize,
+    /// What they have made of it: a PUT that runs again at once changes nothing.
+    count: u64,
+    last: Option<u32>,
+}
+
 /// The process.
 pub struct Replica {
     config: Config,
-    /// Durable: how many writes of a session have run.
-    counts: BTreeMap<u32, usize>,
+    /// Durable: what there is of each session.
+    kept: BTreeMap<u32, Kept>,
     breaks: Vec<Break>,
     /// Requests whose body is not complete.
     heads: BTreeMap<(ConnId, StreamNo), Headers>,
@@ -90,7 +101,7 @@ impl Replica {
     pub fn new(config: Config) -> Box<dyn Actor> {
         Box::new(Replica {
             config,
-            counts: BTreeMap::new(),
+            kept: BTreeMap::new(),
             breaks: Vec::new(),
             heads: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -180,16 +191,20 @@ impl Replica {
             cx.after(begin + takes - now, Timer { kind: DONE, a: id, b: 0 });
         }
         self.exchanges.insert((conn, exchange), id);
-        let job = Job { conn, exchange, session, write, ran: None, count: 0, breaks, left: false };
+        let idempotent = wire::text(headers, ":method").is_some_and(is_idempotent);
+        let (ran, count, left) = (None, 0, false);
+        let job = Job { conn, exchange, session, write, idempotent, ran, count, breaks, left };
         self.jobs.insert(id, job);
     }
 
     fn effect(&mut self, cx: &mut Cx<'_>, id: u64, rest: Micros) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(label) = job.write else { return };
-        let counted = self.counts.entry(job.session).or_default();
-        *counted += 1;
-        job.count = *counted;
+        let kept = self.kept.entry(job.session).or_default();
+        kept.runs += 1;
+        kept.count += u64::from(!job.idempotent || kept.last != Some(label));
+        kept.last = Some(label);
+        job.count = kept.count;
         let session = Session { shop: self.config.shop, index: job.session };
         let (replica, at_us, unanswered) = (self.config.replica, cx.now(), job.left);
         let runs = &mut cx.history().runs;
@@ -208,11 +223,11 @@ impl Replica {
             unanswered(cx, &job);
             return self.hang_up(cx, job.conn);
         }
-        let read = || self.counts.get(&job.session).copied().unwrap_or(0);
-        let count = if job.write.is_some() { job.count } else { read() };
+        let kept = self.kept.get(&job.session).copied().unwrap_or_default();
+        let count = if job.write.is_some() { job.count } else { kept.count };
         let mut headers = vec![("x-replica".to_string(), self.name().into())];
         if job.write.is_none() {
-            headers.push(("x-count".to_string(), count.to_string().into_bytes()));
+            headers.push(("x-count".to_string(), kept.runs.to_string().into_bytes()));
         }
         let body = format!(r#"{{"session":"s{}","count":{count}}}"#, job.session).into_bytes();
         answer(cx, job.conn, job.exchange, 200, headers, body);

@@ -187,7 +187,7 @@ fn log(mut fields: Fields, problems: &mut Problems) -> Option<LogSection> {
     let remember_ids_ms = number("remember_ids_ms", DAY_MS, 1000..=365 * DAY_MS);
     let remember_ids_bytes = number("remember_ids_bytes", 256 << 20, 1 << 16..=1 << 40);
     let session_idle_ms = number("session_idle_ms", 7 * DAY_MS, 1000..=365 * DAY_MS);
-    let max_bytes = number("max_bytes", 8 << 30, 1 << 20..=1 << 50);
+    let max_bytes = number("max_bytes", 8 << 30, 1 << 16..=1 << 50);
     let headers = headers(fields.object("headers", problems), problems);
     fields.finish(problems);
     Some(LogSection {

@@ -21,7 +21,7 @@ const LOG: &Numbers = &[
     ("remember_ids_ms", 1_000..=365 * DAY_MS),
     ("remember_ids_bytes", 1 << 16..=1 << 40),
     ("session_idle_ms", 1_000..=365 * DAY_MS),
-    ("max_bytes", 1 << 20..=1 << 50),
+    ("max_bytes", 1 << 16..=1 << 50),
 ];
 
 const JOURNAL: &Numbers = &[("remember_bytes", 0..=1 << 40)];
