@@ -98,7 +98,7 @@ pub struct Replica {
 
 impl Replica {
     /// A replica that has run nothing.
-    pub fn new(config: Config) -> Box<dyn Actor> {
+    pub fn new(config: Config) -> Box<Self> {
         Box::new(Replica {
             config,
             kept: BTreeMap::new(),

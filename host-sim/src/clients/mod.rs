@@ -61,7 +61,7 @@ pub struct Clients {
 
 impl Clients {
     /// Clients that begin with the world.
-    pub fn new(config: Config) -> Box<dyn Actor> {
+    pub fn new(config: Config) -> Box<Self> {
         let load = &config.load;
         let lanes = u64::from(load.in_flight.max(1)) * u64::from(load.sessions);
         let period = match load.writes_per_second {

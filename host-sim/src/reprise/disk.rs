@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What was under a key before a write.
 type Undo = (Vec<u8>, Option<Vec<u8>>);
 
-/// Records of a scan that are copied at once: who is told of them may read the store meanwhile.
-const SCANNED_AT_ONCE: usize = 64;
+/// The most records of a scan that are copied at once: who is told of them may read the store
+/// meanwhile. Most scans end with their first record, so the first copies are small.
+const SCANNED_AT_ONCE: usize = 256;
 
 #[derive(Debug, Default)]
 struct State {
@@ -158,13 +159,13 @@ impl Store for Disk {
 
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         let mut from = Bound::Included(prefix.to_vec());
-        loop {
+        for n in 0.. {
             let found: Vec<_> = self
                 .lock()
                 .records
                 .range((from, Bound::Unbounded))
                 .take_while(|(key, _)| key.starts_with(prefix))
-                .take(SCANNED_AT_ONCE)
+                .take(SCANNED_AT_ONCE.min(1 << n.min(8)))
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect();
             for (key, value) in &found {
@@ -174,9 +175,10 @@ impl Store for Disk {
             }
             match found.into_iter().next_back() {
                 Some((last, _)) => from = Bound::Excluded(last),
-                None => return Ok(()),
+                None => break,
             }
         }
+        Ok(())
     }
 
     fn stats(&self) -> StoreStats {

@@ -9,6 +9,7 @@ mod config;
 mod delivery;
 mod disk;
 mod engine;
+mod life;
 mod request;
 mod streams;
 #[cfg(test)]
@@ -18,12 +19,11 @@ pub use self::config::{Config, HeaderNames, LogPart, LogSettings};
 pub use self::disk::Disk;
 
 use self::delivery::Deliverer;
-use self::engine::{Machine, Turns};
-use self::streams::{Of, Streams};
-use crate::kernel::{Actor, Addr, ConnId, Cx, Event, MS, Micros, NetEvent, Port, Timer};
-use crate::wire::{self, Frame, StreamNo};
-use prost::Message;
-use protocol::{Number, SessionKey, pb};
+use self::engine::Turns;
+use self::life::Life;
+use self::streams::Streams;
+use crate::kernel::{Actor, Addr, Cx, Event, MS, Micros, Port};
+use protocol::{Number, SessionKey};
 use replay_log::journal::{self, Journal, Resolution};
 use replay_log::log::{self, Log};
 use replay_log::store::StoreError;
@@ -44,21 +44,9 @@ pub struct Reprise {
     cause: Option<String>,
 }
 
-/// What is lost with the process.
-struct Life {
-    log: Option<Turns<Log>>,
-    deliverer: Option<Deliverer>,
-    journal: Turns<Journal>,
-    /// What ran here is told to the log.
-    mirrored: bool,
-    streams: Streams,
-    /// The next event of the log that nobody has noted.
-    event: u64,
-}
-
 impl Reprise {
     /// A process with empty disks.
-    pub fn new(config: Config) -> Box<dyn Actor> {
+    pub fn new(config: Config) -> Box<Self> {
         let log_disk = Disk::new(config.log.as_ref().map_or(0, |log| log.keep));
         let journal_disk = Disk::new(config.keep);
         Box::new(Reprise { config, log_disk, journal_disk, old: None, life: None, cause: None })
@@ -154,182 +142,6 @@ impl Reprise {
         self.life = None;
         self.cause = Some(error.to_string());
         cx.die(RESTART);
-    }
-}
-
-impl Life {
-    fn settle(&mut self, cx: &mut Cx<'_>, shop: u32) -> Result<(), StoreError> {
-        loop {
-            if let Some(outputs) = self.journal.turn(cx) {
-                outputs?.into_iter().for_each(|output| self.journal_output(cx, output));
-            } else if let Some(outputs) = self.log.as_mut().and_then(|log| log.turn(cx)) {
-                let outputs = outputs?;
-                self.note_events(cx, shop);
-                outputs.into_iter().for_each(|output| self.log_output(cx, output));
-            } else {
-                break;
-            }
-        }
-        self.journal.remind(cx);
-        if let Some(log) = &mut self.log {
-            log.remind(cx);
-        }
-        Ok(())
-    }
-
-    fn note_events(&mut self, cx: &mut Cx<'_>, shop: u32) {
-        let Some(log) = &self.log else { return };
-        for event in log.machine.events_from(self.event) {
-            self.event = event.seq + 1;
-            let session = event.session.iter().map(|session| format!("session {session}"));
-            let replica = event.replica.iter().map(|replica| format!("the {replica}"));
-            let detail = Some(&event.detail).filter(|detail| !detail.is_empty());
-            let parts = replica.chain(session).chain(detail.cloned());
-            cx.note(Some(shop), event.kind, parts.collect::<Vec<_>>().join(": "));
-        }
-    }
-
-    fn log_output(&mut self, cx: &mut Cx<'_>, output: log::Output) {
-        match output {
-            log::Output::ToGateway { stream, message } => self.streams.send(cx, stream, &message),
-            log::Output::CloseGateway { stream } => {
-                if self.streams.close(cx, stream, streams::OK).is_some()
-                    && let Some(log) = &mut self.log
-                {
-                    log.feed(Log::closed(stream), 0);
-                }
-            }
-            log::Output::Deliver(delivery) => {
-                if let Some(deliverer) = &mut self.deliverer {
-                    deliverer.deliver(cx, *delivery);
-                }
-            }
-            log::Output::Probe { replica } => {
-                if let Some(deliverer) = &mut self.deliverer {
-                    deliverer.probe(cx, replica);
-                }
-            }
-        }
-    }
-
-    fn journal_output(&mut self, cx: &mut Cx<'_>, output: journal::Output) {
-        match output {
-            journal::Output::ToGuard { stream, message } => self.streams.send(cx, stream, &message),
-            journal::Output::CloseGuard { stream } => {
-                if self.streams.close(cx, stream, streams::OK).is_some() {
-                    self.journal.feed(Journal::closed(stream), 0);
-                }
-            }
-            journal::Output::Ran { session, word } => {
-                if self.mirrored
-                    && let Some(log) = &mut self.log
-                {
-                    let replica = word.replica;
-                    log.feed(log::Input::JournalRan { replica, session, word }, 0);
-                }
-            }
-        }
-    }
-
-    fn net(&mut self, cx: &mut Cx<'_>, conn: ConnId, event: NetEvent) {
-        if let (Some(deliverer), Some(log)) = (&mut self.deliverer, &mut self.log)
-            && deliverer.owns(conn)
-        {
-            return deliverer.net(cx, conn, event, |ended| log.feed(ended, 0));
-        }
-        match event {
-            NetEvent::Frame(exchange, frame) => self.frame(cx, conn, exchange, frame),
-            NetEvent::Closed => {
-                for (stream, of) in self.streams.disconnected(conn) {
-                    self.closed(stream, of);
-                }
-            }
-            NetEvent::Opened(_) | NetEvent::Connected | NetEvent::Refused => {}
-        }
-    }
-
-    fn closed(&mut self, stream: replay_log::StreamId, of: Of) {
-        match (of, &mut self.log) {
-            (Of::Log, Some(log)) => log.feed(Log::closed(stream), 0),
-            (Of::Log, None) => {}
-            (Of::Journal, _) => self.journal.feed(Journal::closed(stream), 0),
-        }
-    }
-
-    fn frame(&mut self, cx: &mut Cx<'_>, conn: ConnId, exchange: StreamNo, frame: Frame) {
-        let (bytes, end) = match frame {
-            Frame::Head { headers, .. } => {
-                let of = wire::text(&headers, ":path").and_then(Of::path);
-                let status = Frame::Trailers { status: streams::UNIMPLEMENTED };
-                return match of {
-                    Some(Of::Log) if self.log.is_none() => cx.send(conn, exchange, status),
-                    Some(of) => self.streams.open(cx, conn, exchange, of),
-                    None => cx.send(conn, exchange, status),
-                };
-            }
-            Frame::Data { bytes, end } => (bytes, end),
-            Frame::Trailers { .. } => (Vec::new(), true),
-            Frame::Reset => {
-                if let Some((stream, of)) = self.streams.reset(conn, exchange) {
-                    self.closed(stream, of);
-                }
-                return;
-            }
-        };
-        let Some((stream, of)) = self.streams.of(conn, exchange) else { return };
-        let readable = bytes.is_empty() && end || self.message(stream, of, &bytes);
-        if (end || !readable) && self.streams.close(cx, stream, streams::OK).is_some() {
-            self.closed(stream, of);
-        }
-    }
-
-    /// Hands a message to its engine; false if it cannot be read.
-    fn message(&mut self, stream: replay_log::StreamId, of: Of, bytes: &[u8]) -> bool {
-        match (of, &mut self.log) {
-            (Of::Log, Some(log)) => {
-                let Ok(message) = pb::GatewayRequest::decode(bytes) else { return false };
-                log.feed(log::Input::Gateway { stream, message }, bytes.len());
-            }
-            (Of::Log, None) => return false,
-            (Of::Journal, _) => {
-                let Ok(message) = pb::GuardRequest::decode(bytes) else { return false };
-                self.journal.feed(journal::Input::Guard { stream, message }, bytes.len());
-            }
-        }
-        true
-    }
-
-    fn timer(&mut self, cx: &mut Cx<'_>, timer: Timer) {
-        let now = cx.now();
-        match (timer.kind, timer.a, &mut self.log, &mut self.deliverer) {
-            (engine::SYNC, Log::PLACE, Some(log), _) => {
-                let outputs = log.synced(now);
-                outputs.into_iter().for_each(|output| self.log_output(cx, output));
-            }
-            (engine::SYNC, Journal::PLACE, ..) => {
-                let outputs = self.journal.synced(now);
-                outputs.into_iter().for_each(|output| self.journal_output(cx, output));
-            }
-            (engine::TICK, Log::PLACE, Some(log), _) => log.reminded(now),
-            (engine::TICK, Journal::PLACE, ..) => self.journal.reminded(now),
-            (delivery::TIMEOUT, exchange, Some(log), Some(deliverer)) => {
-                if let Some(input) = deliverer.timeout(cx, exchange) {
-                    log.feed(input, 0);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The orderly end: the journal first, since it feeds the log.
-    fn finish(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
-        self.deliverer = None;
-        let outputs = self.journal.finish(cx)?;
-        outputs.into_iter().for_each(|output| self.journal_output(cx, output));
-        let outputs = self.log.as_mut().map(|log| log.finish(cx)).transpose()?;
-        outputs.into_iter().flatten().for_each(|output| self.log_output(cx, output));
-        self.streams.close_all(cx, streams::UNAVAILABLE);
-        Ok(())
     }
 }
 
