@@ -150,6 +150,74 @@ fn read_map(bytes: &[u8]) -> Option<Headers> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::Rng;
+    use crate::vm::{Clock, Shared, VmConfig};
+
+    const EXCHANGE: u32 = 2;
+
+    /// A host in the callback of an exchange with one request header.
+    fn host(open: bool) -> Host {
+        let config = VmConfig {
+            name: "",
+            root_id: "",
+            configuration: "",
+            shared: Shared::default(),
+            rng: Rng::named(0, ""),
+            clusters: Default::default(),
+            environment: Vec::new(),
+        };
+        let mut host = Host::new(config, Clock::default());
+        let data = host.contexts.entry(EXCHANGE).or_default();
+        data.request_headers.push(("name".into(), b"value".to_vec()));
+        data.request_headers_open = open;
+        host.current = EXCHANGE;
+        host
+    }
+
+    fn read(host: &Host) -> (Answered, Headers) {
+        let (mut one, mut whole) = (Vec::new(), Vec::new());
+        let found = value(host, REQUEST_HEADERS, b"Name", &mut one);
+        assert_eq!(all(host, REQUEST_HEADERS, &mut whole), Ok(()));
+        (found, deserialize(&whole))
+    }
+
+    #[test]
+    fn headers_that_are_not_open_are_a_bad_argument_and_as_a_whole_empty() {
+        let mut host = host(false);
+        assert_eq!(read(&host), (Err(Status::BadArgument), vec![]));
+        assert_eq!(replace(&mut host, REQUEST_HEADERS, b"a", b"b"), Err(Status::BadArgument));
+        assert_eq!(remove(&mut host, REQUEST_HEADERS, b"a"), Err(Status::BadArgument));
+    }
+
+    #[test]
+    fn open_headers_are_read_and_changed_in_lower_case() {
+        let mut host = host(true);
+        assert_eq!(replace(&mut host, REQUEST_HEADERS, b"NEW", b"1"), Ok(()));
+        assert_eq!(add(&mut host, REQUEST_HEADERS, b"new", b"2"), Ok(()));
+        assert_eq!(read(&host).1.len(), 3);
+        assert_eq!(remove(&mut host, REQUEST_HEADERS, b"New"), Ok(()));
+        assert_eq!(read(&host), (Ok(()), vec![("name".into(), b"value".to_vec())]));
+        assert_eq!(value(&host, REQUEST_HEADERS, b"new", &mut vec![]), Err(Status::NotFound));
+    }
+
+    #[test]
+    fn in_the_access_log_headers_are_read_again_and_not_changed() {
+        let mut host = host(false);
+        host.running = Running::Log;
+        assert_eq!(read(&host).1.len(), 1);
+        assert_eq!(replace(&mut host, REQUEST_HEADERS, b"a", b"b"), Err(Status::BadArgument));
+    }
+
+    #[test]
+    fn the_root_context_has_no_headers_unless_it_takes_an_exchanges_place() {
+        let mut host = host(true);
+        host.current = crate::vm::ROOT;
+        assert_eq!(read(&host), (Err(Status::BadArgument), vec![]));
+        host.effective = EXCHANGE;
+        assert_eq!(read(&host).1.len(), 1);
+        host.contexts.clear();
+        assert_eq!(host.context(), crate::vm::ROOT, "who is gone stands in for nobody");
+    }
 
     #[test]
     fn a_map_is_read_as_it_was_written() {

@@ -58,3 +58,43 @@ impl Shared {
         self.0.borrow().values.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(shared: &Shared, key: &str) -> Option<(Vec<u8>, u32)> {
+        let mut value = Vec::new();
+        let version = shared.get(key.as_bytes(), &mut value)?;
+        Some((value, version))
+    }
+
+    #[test]
+    fn a_key_that_is_not_there_is_created_whatever_the_version_and_kept_when_emptied() {
+        let shared = Shared::default();
+        assert_eq!(get(&shared, "k"), None);
+        assert_eq!(shared.set(b"k", b"one", u32::MAX), Ok(()));
+        assert_eq!(shared.set(b"k", b"two", u32::MAX), Err(CasMismatch));
+        assert_eq!(get(&shared, "k"), Some((b"one".to_vec(), 1)));
+        assert_eq!(shared.set(b"k", b"", 0), Ok(()));
+        assert_eq!(get(&shared, "k"), Some((Vec::new(), 2)));
+        assert_eq!(shared.keys(), 1);
+    }
+
+    #[test]
+    fn a_version_is_never_given_twice_and_only_the_present_one_may_set() {
+        let shared = Shared::default();
+        shared.set(b"a", b"1", 0).unwrap();
+        shared.set(b"b", b"1", 0).unwrap();
+        assert_eq!(shared.set(b"a", b"2", 2), Err(CasMismatch));
+        assert_eq!(shared.set(b"a", b"2", 1), Ok(()));
+        assert_eq!(get(&shared, "a"), Some((b"2".to_vec(), 3)));
+    }
+
+    #[test]
+    fn clones_are_the_same_data() {
+        let shared = Shared::default();
+        shared.clone().set(b"k", b"v", 0).unwrap();
+        assert_eq!(shared.keys(), 1);
+    }
+}
