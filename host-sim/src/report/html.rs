@@ -1,8 +1,9 @@
 //! One page that refers to nothing outside itself.
 
-use super::verdict::{ALL, Outcome, broken, outcome, sentence};
+use super::verdict::{Outcome, broken, outcome, sentence};
 use super::words::{count, moment, some};
 use super::{chart, table, timeline};
+use crate::check::Promise;
 use crate::run::Report;
 use std::fmt::Write as _;
 
@@ -38,7 +39,7 @@ pub fn html(report: &Report) -> String {
 fn header(report: &Report) -> String {
     let scenario = &report.scenario;
     let (class, verdict) = match outcome(report) {
-        Outcome::Held if report.verdict.broken.is_empty() => ("good", "Every promise is kept"),
+        Outcome::Held if scenario.expect.broken.is_empty() => ("good", "Every promise is kept"),
         Outcome::Held => ("good", "Broken, as is known"),
         Outcome::Broken => ("bad", "Broken"),
         Outcome::Stalled => ("bad", "Stalled"),
@@ -64,7 +65,7 @@ fn section(body: &mut String, title: &str, content: &str) {
 
 fn promises(report: &Report) -> String {
     let mut html = "<ul class=\"promises\">".to_string();
-    for promise in ALL {
+    for promise in Promise::ALL {
         let found = broken(report, promise);
         let (class, sign) = if found.is_none() { ("good", '✓') } else { ("bad", '✗') };
         let _ = write!(html, "<li><span class=\"{class}\">{sign}</span> {}", sentence(promise));
@@ -129,7 +130,6 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::super::sample;
     use super::*;
-    use crate::check::Promise;
 
     #[test]
     fn the_page_refers_to_nothing_outside_itself() {

@@ -1,8 +1,9 @@
 //! The result for programs. Fields are added, never renamed; `version` counts what breaks that.
 
 use super::figures::{Figures, Latency, Phase};
-use super::verdict::{ALL, Outcome, broken, name, outcome};
+use super::verdict::{Outcome, broken, outcome};
 use super::{series, timeline};
+use crate::check::Promise;
 use crate::run::Report;
 use serde_json::{Map, Value, json};
 
@@ -19,10 +20,10 @@ pub fn json(report: &Report) -> Value {
             Outcome::Broken => "broken",
             Outcome::Stalled => "stalled",
         },
-        "promises": ALL.map(|promise| match broken(report, promise) {
-            None => json!({"name": name(promise), "kept": true}),
+        "promises": Promise::ALL.map(|promise| match broken(report, promise) {
+            None => json!({"name": promise.name(), "kept": true}),
             Some(found) => json!({
-                "name": name(promise),
+                "name": promise.name(),
                 "kept": false,
                 "count": found.count,
                 "examples": found.examples,
@@ -84,7 +85,6 @@ fn latencies(figures: &Figures) -> Map<String, Value> {
 mod tests {
     use super::super::sample;
     use super::*;
-    use crate::check::Promise;
 
     #[test]
     fn the_shape_is_the_documented_one() {

@@ -19,7 +19,7 @@ pub use self::html::html;
 pub use self::json::json;
 pub use self::table::table;
 pub use self::timeline::timeline;
-pub use self::verdict::{Outcome, name, outcome, sentence, verdict};
+pub use self::verdict::{Outcome, outcome, sentence, verdict};
 
 use crate::run::Report;
 use std::fmt::Write as _;
