@@ -5,7 +5,7 @@ use super::weak::concerns;
 use super::{Broken, EXAMPLES, Finds, Promise, Verdict};
 use crate::history::{Kind, Outcome};
 use scenario::{ReplicaFault as Replica, Scenario};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 pub fn judge(seen: &Seen<'_>) -> Finds {
     let mut finds = Finds::default();
@@ -91,18 +91,9 @@ fn in_doubt(seen: &Seen<'_>) -> u64 {
     total.max().unwrap_or(0)
 }
 
-/// The most writes that the cloud's service ran in any second.
+/// The most requests that came to the cloud's service in a second.
 fn cloud_per_second(seen: &Seen<'_>) -> u64 {
-    let mut second = VecDeque::new();
-    let mut most = 0;
-    for run in seen.history.runs.iter().filter(|run| run.replica == Replica::Primary) {
-        second.push_back(run.at_us);
-        while second.front().is_some_and(|first| first + 1_000_000 <= run.at_us) {
-            second.pop_front();
-        }
-        most = most.max(second.len());
-    }
-    most as u64
+    seen.history.cloud_load.iter().copied().max().unwrap_or(0).into()
 }
 
 /// How long each shop's primary took to have everything that had been acknowledged when the
@@ -132,7 +123,8 @@ fn last_end_us(scenario: &Scenario, shop: u32) -> u64 {
         let lasts = fault.for_ms.unwrap_or(if lasting(&fault.what) { u64::MAX } else { 0 });
         fault.at_ms.saturating_add(lasts).min(scenario.duration_ms)
     });
-    end.max().unwrap_or(0).saturating_mul(1_000)
+    // A fault begins anywhere inside its millisecond.
+    end.max().map_or(0, |ms| ms.saturating_add(1).saturating_mul(1_000))
 }
 
 /// Whether a fault without a duration lasts until the end of the load.

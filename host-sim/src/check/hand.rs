@@ -123,6 +123,11 @@ impl Hand {
         self
     }
 
+    pub fn cloud_load(mut self, per_second: impl Into<Vec<u32>>) -> Hand {
+        self.history.cloud_load = per_second.into();
+        self
+    }
+
     pub fn fault(mut self, at_ms: u64, for_ms: Option<u64>, what: What) -> Hand {
         self.scenario.faults.push(Fault { at_ms, for_ms, shop: None, what });
         self

@@ -1,5 +1,7 @@
 //! Nothing runs twice at a replica. The one exception is a declared redo: an idempotent write
-//! whose answer never came out may run again before anything else of its session does.
+//! whose answer never came out may run again before anything else of its session does. A service
+//! that goes on with a request that nobody waits for any more may then run it after its redo;
+//! nobody hears of that run, and nobody can prevent it.
 
 use super::seen::{BOTH, Of, Seen, idempotent};
 use super::{Finds, at, name, who};
@@ -13,13 +15,18 @@ pub fn judge(seen: &Seen<'_>) -> Finds {
     for (session, of) in &seen.sessions {
         for replica in BOTH {
             let here = of.at(replica);
+            let mut before: Option<&Run> = None;
             for (n, again) in here.runs.iter().enumerate() {
                 let earlier = here.first.get(&again.label).filter(|first| **first < n);
-                let Some(first) = earlier.and_then(|first| here.runs.get(*first)) else { continue };
-                let before = n.checked_sub(1).and_then(|before| here.runs.get(before));
-                if !legal(seen, *session, of, before, again, guards_die) {
-                    finds.add(|| words(*session, replica, first, again));
+                if let Some(first) = earlier.and_then(|first| here.runs.get(*first)) {
+                    if !legal(seen, *session, of, before, again, guards_die) {
+                        finds.add(|| words(*session, replica, first, again));
+                    }
+                    if again.unanswered {
+                        continue;
+                    }
                 }
+                before = Some(again);
             }
         }
     }
@@ -30,7 +37,7 @@ fn legal(
     seen: &Seen<'_>,
     session: Session,
     of: &Of<'_>,
-    before: Option<&&Run>,
+    before: Option<&Run>,
     again: &Run,
     guards_die: bool,
 ) -> bool {
@@ -41,7 +48,7 @@ fn legal(
     }
     let adjacent = before
         .is_some_and(|before| before.label == again.label && (before.unanswered || guards_die));
-    idempotent(op) && (adjacent || seen.weak.has(session.shop))
+    idempotent(op) && (adjacent || again.unanswered || seen.weak.has(session.shop))
 }
 
 fn words(session: Session, replica: Replica, first: &Run, again: &Run) -> String {
@@ -103,6 +110,14 @@ mod tests {
         let hand = Hand::new().fault(0, Some(10), What::Crash(Process::Primary)).put(1, 0, 10);
         let hand = hand.unanswered(1, 4).at_secondary(1, 4).write(2, 20, 30).both(2, 25);
         hand.at_primary(1, 27).breaks(Twice, 1);
+    }
+
+    #[test]
+    fn a_service_may_go_on_with_a_put_that_nobody_waits_for_after_its_redo() {
+        let hand = || Hand::new().put(1, 0, 10).both(1, 5).write(2, 20, 30).both(2, 25);
+        hand().unanswered(1, 27).holds();
+        let post = Hand::new().write(1, 0, 10).both(1, 5).write(2, 20, 30).both(2, 25);
+        post.unanswered(1, 27).breaks(Twice, 1);
     }
 
     #[test]

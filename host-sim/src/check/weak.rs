@@ -82,5 +82,6 @@ fn back_us(scenario: &Scenario, at_ms: u64, process: Process, shop: u32) -> u64 
         let end = fault.at_ms + fault.for_ms.unwrap_or(scenario.duration_ms);
         (of == process && end >= at_ms).then_some(end)
     });
-    starts.min().map_or(u64::MAX, |ms| ms.saturating_mul(1_000))
+    // A fault begins anywhere inside its millisecond.
+    starts.min().map_or(u64::MAX, |ms| ms.saturating_add(1).saturating_mul(1_000))
 }

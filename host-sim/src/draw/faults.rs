@@ -242,8 +242,8 @@ impl Plan<'_> {
     /// killed a moment later, or the loss would never be found.
     fn store(&self, rng: &mut Rng, faults: &mut Vec<Fault>) {
         let of = one_of(rng, [Process::EdgeReprise, Process::CloudReprise]);
-        let age_ms = (!rng.one_in(1, 3)).then(|| rng.between([50, 3_000]));
         let (at_ms, shop) = (rng.between([500, self.duration_ms - 500]), self.shop(rng));
+        let age_ms = (!rng.one_in(1, 3)).then(|| rng.between([50, at_ms.min(3_000)]));
         let lost = What::Store(Old { of, age_ms });
         faults.push(Fault { at_ms, for_ms: None, shop, what: lost });
         let (at_ms, for_ms) = (at_ms + rng.between([1, 200]), Some(rng.between([20, 800])));

@@ -89,8 +89,9 @@ fn stack(rng: &mut Rng, as_shipped: bool) -> Stack {
     };
     small(&mut stack.log, "handback_hold_ms", [0, 20, 100]);
     small(&mut stack.log, "max_bytes", [65_536, 100_000, 500_000]);
-    small(&mut stack.log, "session_idle_ms", [1_000, 1_500, 2_500]);
+    small(&mut stack.log, "session_idle_ms", [1_000, 1_000, 1_500]);
     small(&mut stack.log, "delivery_parallel", [1, 2, 4]);
+    small(&mut stack.log, "delivery_per_second", [20, 50, 200]);
     small(&mut stack.journal, "remember_bytes", [0, 2_000, 20_000]);
     stack
 }

@@ -67,6 +67,7 @@ pub fn report() -> Report {
             Sample { at_us: 3_000_000, shop: 1, backlog_primary: 5, ..Sample::default() },
             Sample { at_us: 5_000_000, ..Sample::default() },
         ],
+        cloud_load: Vec::new(),
     };
     let ended = Ended {
         healed_us: 6_000_000,

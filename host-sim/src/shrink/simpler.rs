@@ -13,6 +13,12 @@ pub const PARTS: [fn(&Scenario) -> Vec<Scenario>; 8] =
 fn with(plan: &Scenario, change: impl FnOnce(&mut Scenario)) -> Scenario {
     let mut plan = plan.clone();
     change(&mut plan);
+    // No store is older than the run.
+    for fault in &mut plan.faults {
+        if let What::Store(Old { age_ms: Some(age_ms), .. }) = &mut fault.what {
+            *age_ms = (*age_ms).min(fault.at_ms);
+        }
+    }
     plan
 }
 
@@ -30,6 +36,9 @@ fn shops(plan: &Scenario) -> Vec<Scenario> {
     let least = |shops: u64| {
         with(plan, |plan| {
             plan.stack.shops = shops as u32;
+            if shops == 1 {
+                plan.expect.slowest_shop_times_median = None;
+            }
             plan.faults.retain(|fault| fault.shop.is_none_or(|shop| u64::from(shop) < shops));
         })
     };

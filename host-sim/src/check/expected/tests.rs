@@ -47,12 +47,9 @@ fn writes_in_doubt_are_bounded_over_all_shops() {
 
 #[test]
 fn the_load_of_the_cloud_is_bounded_in_every_second() {
-    let hand = || expects(Expect { cloud_per_second: Some(2), ..Expect::default() });
-    let at = |hand: Hand, times: [u64; 3]| {
-        (1..).zip(times).fold(hand, |hand, (label, at)| hand.unknown(label, 0, 9).both(label, at))
-    };
-    at(hand(), [0, S / 2, S]).holds();
-    at(hand(), [S / 2, S, S + 10]).breaks(Expected, 1);
+    let hand = || expects(Expect { cloud_per_second: Some(20), ..Expect::default() });
+    hand().cloud_load([3, 20, 0]).holds();
+    hand().cloud_load([3, 21, 0]).breaks(Expected, 1);
 }
 
 fn cut(hand: Hand) -> Hand {
