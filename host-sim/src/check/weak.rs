@@ -53,6 +53,11 @@ impl Weak {
         self.shops.contains_key(&shop)
     }
 
+    /// Whether a store of this shop was lost and a list of it names what waits for a decision.
+    pub fn waits(&self, shop: u32) -> bool {
+        self.shops.get(&shop).is_some_and(|shop| shop.listed)
+    }
+
     /// Whether what became of this request is excused.
     pub fn excuses(&self, op: &Op) -> bool {
         self.shops.get(&op.session.shop).is_some_and(|shop| {

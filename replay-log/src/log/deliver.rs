@@ -52,8 +52,10 @@ impl Delivering {
         self.probe_at_ms.is_some()
     }
 
-    pub(super) fn next_turn_ms(&self) -> Option<u64> {
-        self.turn_at_ms
+    /// When something that is ready may go out: at once, or when the bound per second lets it.
+    pub(super) fn next_turn_ms(&self, parallel: usize) -> Option<u64> {
+        let held_up = self.ready.is_empty() || self.is_away() || self.under_way >= parallel;
+        (!held_up).then(|| self.turn_at_ms.unwrap_or(0))
     }
 
     /// Whether the bound per second lets one more begin now; if not, notes when it will.
@@ -203,7 +205,6 @@ impl Log {
         let grace = self.grace_ms();
         let (parallel, per_second) =
             (self.config.delivery_parallel, self.config.delivery_per_second);
-        self.delivering[r].turn_at_ms = None;
         while !self.is_away(replica)
             && !self.delivering[r].ready.is_empty()
             && self.delivering[r].under_way < parallel

@@ -382,9 +382,11 @@ impl Log {
 
     /// When a tick is due, on the monotonic clock.
     pub fn next_wake_ms(&self) -> Option<u64> {
+        let parallel = self.config.delivery_parallel;
         let probes = self.delivering.iter().filter_map(Delivering::next_probe_ms);
+        let turns = self.delivering.iter().filter_map(|d| d.next_turn_ms(parallel));
         probes
-            .chain(self.delivering.iter().filter_map(Delivering::next_turn_ms))
+            .chain(turns)
             .chain(self.takeovers.front().map(|(at, ..)| *at))
             .chain(self.timers.first().map(|(at, _)| *at))
             .chain(self.resting.first().map(|(at, _)| *at))
