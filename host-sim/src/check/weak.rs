@@ -41,7 +41,8 @@ impl Weak {
                 weak.listed = lists.is_some_and(|lists| {
                     !(lists.diverged.is_empty()
                         && lists.conflicts.is_empty()
-                        && lists.quarantined.is_empty())
+                        && lists.quarantined.is_empty()
+                        && lists.waiting.is_empty())
                 });
             }
         }
