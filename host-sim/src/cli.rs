@@ -4,6 +4,7 @@ mod files;
 mod many;
 mod once;
 mod parts;
+mod request;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

@@ -1,8 +1,5 @@
 //! What the commands need of the rest of the simulator.
 
-use crate::kernel::Trace;
-use crate::run::Report;
-use crate::vm::Filter;
 use scenario::Scenario;
 
 pub fn seed_of(text: &str) -> Result<u64, String> {
@@ -11,8 +8,4 @@ pub fn seed_of(text: &str) -> Result<u64, String> {
 
 pub fn draw(_seed: u64) -> Scenario {
     unimplemented!("crate::draw::draw")
-}
-
-pub fn run(_filter: &Filter, _scenario: &Scenario, _trace: Trace) -> Result<Report, String> {
-    Err("crate::run::run".into())
 }
