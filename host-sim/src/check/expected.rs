@@ -162,7 +162,7 @@ fn drained(finds: &mut Finds, seen: &Seen<'_>) {
         sorted.sort_by(f64::total_cmp);
         let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0).max(1_000.0);
         let times = sorted.last().copied().unwrap_or(0.0) / median;
-        if !(times <= bound) {
+        if times.is_nan() || times > bound {
             finds.add(|| format!("slowest_shop_times_median: {times:.2}, at most {bound}"));
         }
     }
