@@ -36,6 +36,8 @@ pub struct At<'a> {
     pub runs: Vec<&'a Run>,
     /// Where each label stands in them, the first time.
     pub first: BTreeMap<u32, usize>,
+    /// Something ran again when other writes had run, so its state may differ from here on.
+    pub late_redo: bool,
 }
 
 impl<'a> Seen<'a> {
@@ -57,7 +59,8 @@ impl<'a> Seen<'a> {
                 Replica::Primary => &mut of.primary,
                 Replica::Secondary => &mut of.secondary,
             };
-            at.first.entry(run.label).or_insert(at.runs.len());
+            let again = *at.first.entry(run.label).or_insert(at.runs.len()) < at.runs.len();
+            at.late_redo |= again && at.runs.last().is_some_and(|last| last.label != run.label);
             at.runs.push(run);
         }
         Seen { scenario, history, ended, sessions, weak: Weak::new(scenario, ended) }

@@ -51,14 +51,18 @@ fn traces(finds: &mut Finds, seen: &Seen<'_>, session: Session, of: &Of<'_>, rep
 }
 
 fn lists(finds: &mut Finds, seen: &Seen<'_>, shop: u32, listed: &Listed) {
+    // What ran again late is the business of another checker; it explains unlike answers.
+    let of_shop = seen.sessions.iter().filter(|(session, _)| session.shop == shop);
+    let late_redo =
+        of_shop.flat_map(|(_, of)| BOTH.map(|replica| of.at(replica))).any(|at| at.late_redo);
     let unexplained = [
-        ("diverged", &listed.diverged),
-        ("in conflict or forced", &listed.conflicts),
-        ("in quarantine", &listed.quarantined),
+        ("diverged", &listed.diverged, late_redo),
+        ("in conflict or forced", &listed.conflicts, false),
+        ("in quarantine", &listed.quarantined, false),
     ];
     if !seen.weak.has(shop) {
-        for (list, entries) in unexplained {
-            for entry in entries {
+        for (list, entries, _) in unexplained.iter().filter(|(.., explained)| !explained) {
+            for entry in *entries {
                 finds.add(|| {
                     format!("shop {shop}: listed as {list} though nothing explains it: {entry}")
                 });
@@ -115,6 +119,14 @@ mod tests {
         lists(Hand::new()).breaks(Silent, 3);
         let lost = What::Store(Old { of: Process::EdgeReprise, age_ms: Some(50) });
         lists(Hand::new().fault(100, None, lost)).holds();
+    }
+
+    #[test]
+    fn a_put_that_a_service_ran_late_explains_a_divergence_and_nothing_else() {
+        let hand = Hand::new().put(1, 0, 10).both(1, 5).write(2, 20, 30).both(2, 25);
+        let hand = hand.unanswered(1, 27).listing(|listed| listed.diverged.push("a".into()));
+        hand.clone().holds();
+        hand.listing(|listed| listed.conflicts.push("b".into())).breaks(Silent, 1);
     }
 
     #[test]
