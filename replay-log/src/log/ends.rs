@@ -258,9 +258,7 @@ impl Log {
         if at.number.seq <= *settled {
             return;
         }
-        if session.link_of(at.number.seq).is_some_and(|link| link != at.link)
-            && !mutants::on(Mutant::SettleWithoutLink)
-        {
+        if session.link_of(at.number.seq).is_some_and(|link| link != at.link) {
             // An old journal is a prefix of the log's history: this one is none of it.
             return self.store_is_old(now, key, at);
         }

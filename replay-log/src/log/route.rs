@@ -24,8 +24,8 @@ impl Session {
     /// Both replicas have settled everything that was released.
     fn is_caught_up(&self) -> bool {
         let released = self.released_last();
-        let early = mutants::on(Mutant::HandBackEarly) || mutants::on(Mutant::HandBackBlindly);
-        early || self.settled.iter().all(|settled| *settled >= released)
+        mutants::on(Mutant::HandBackEarly)
+            || self.settled.iter().all(|settled| *settled >= released)
     }
 }
 
@@ -98,7 +98,7 @@ impl Log {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.pinned = false;
         session.hold_backoff_ms = 0;
-        if mutants::on(Mutant::HandBackBlindly) {
+        if mutants::on(Mutant::HandBackEarly) {
             session.settled[0] = session.last();
         }
         self.counters.handed_back += 1;

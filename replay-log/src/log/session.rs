@@ -2,7 +2,6 @@
 
 use super::record::StoredSession;
 use crate::StreamId;
-use protocol::mutants::{self, Mutant};
 use protocol::{Digest, Id, Incarnation, Link, Number, Position, Replica};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -98,7 +97,7 @@ impl Session {
             base_link: Link::from_wire(&record.base_link).unwrap_or_default(),
             after: record.after.as_ref().and_then(Position::from_wire),
             settled: [record.settled_primary, record.settled_secondary],
-            pinned: record.pinned && !mutants::on(Mutant::ForgetPin),
+            pinned: record.pinned,
             forced: record.forced,
             touched_ms: record.touched_ms,
             ..Session::default()
