@@ -15,9 +15,10 @@ pub(super) enum Due {
     World(super::world::Plan),
 }
 
+/// Small, for it is moved about: what is due lies in its slot.
 struct Entry {
     key: (Micros, u32, u64),
-    due: Due,
+    slot: u32,
 }
 
 impl PartialEq for Entry {
@@ -41,19 +42,33 @@ impl Ord for Entry {
 #[derive(Default)]
 pub struct Queue {
     heap: BinaryHeap<Reverse<Entry>>,
+    slots: Vec<Option<Due>>,
+    free: Vec<u32>,
     sequence: u64,
 }
 
 impl Queue {
     pub(super) fn push(&mut self, at: Micros, salt: u32, due: Due) {
         self.sequence += 1;
-        self.heap.push(Reverse(Entry { key: (at, salt, self.sequence), due }));
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(due);
+                slot
+            }
+            None => {
+                self.slots.push(Some(due));
+                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        self.heap.push(Reverse(Entry { key: (at, salt, self.sequence), slot }));
     }
 
     pub(super) fn pop(&mut self, until: Micros) -> Option<(Micros, Due)> {
         if self.heap.peek()?.0.key.0 > until {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| (entry.key.0, entry.due))
+        let Reverse(Entry { key, slot }) = self.heap.pop()?;
+        self.free.push(slot);
+        Some((key.0, self.slots[slot as usize].take()?))
     }
 }
