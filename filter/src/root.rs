@@ -53,6 +53,13 @@ impl RootContext for Root {
     }
 
     fn on_configure(&mut self, size: usize) -> bool {
+        #[cfg(feature = "mutants")]
+        if let Ok(name) = std::env::var(protocol::mutants::VARIABLE)
+            && let Err(problem) = protocol::mutants::select(&name)
+        {
+            log::error!("{problem}");
+            return false;
+        }
         match config::parse(&buffer(BufferType::PluginConfiguration, size)) {
             Ok(config) => {
                 self.worker = Some(Rc::new(Worker::new(self.id, Role::new(config))));

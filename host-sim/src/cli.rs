@@ -3,7 +3,7 @@
 mod files;
 mod many;
 mod once;
-mod parts;
+mod request;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ struct What {
     /// A scenario file.
     scenario: Option<PathBuf>,
     /// Draw everything from this seed: a number, or a commit id of 40 hexadecimal digits.
-    #[arg(long, value_name = "SEED", value_parser = parts::seed_of)]
+    #[arg(long, value_name = "SEED", value_parser = crate::draw::seed_of)]
     seed: Option<u64>,
 }
 
@@ -111,14 +111,11 @@ struct Swarm {
     #[arg(long, value_name = "A..B", value_parser = many::seeds)]
     seeds: std::ops::Range<u64>,
     /// How many at once.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    jobs: u32,
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: u16,
     /// Stop after so many failures.
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = false, default_missing_value = "1")]
-    fail_fast: Option<u64>,
-    /// Switch a planted bug on.
-    #[arg(long, value_name = "NAME", hide = true)]
-    mutant: Option<String>,
+    #[arg(long, value_name = "N")]
+    fail_fast: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -135,7 +132,7 @@ struct Shrink {
 #[derive(Debug, Args)]
 struct Draw {
     /// A number, or a commit id of 40 hexadecimal digits.
-    #[arg(long, value_name = "SEED", value_parser = parts::seed_of)]
+    #[arg(long, value_name = "SEED", value_parser = crate::draw::seed_of)]
     seed: u64,
 }
 
@@ -162,7 +159,7 @@ pub fn main() -> ExitCode {
         Command::Try(one) => once::try_one(&one),
         Command::Swarm(swarm) => many::swarm(&swarm),
         Command::Shrink(shrink) => many::shrink(&shrink),
-        Command::Draw(draw) => files::draw(draw.seed),
+        Command::Draw(draw) => files::drawn(draw.seed),
         Command::Check(check) => files::check(&check.files),
     };
     let exit = done.unwrap_or_else(|problem| {

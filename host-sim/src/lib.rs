@@ -7,6 +7,7 @@ pub mod draw;
 pub mod envoy;
 pub mod history;
 pub mod kernel;
+pub mod planted;
 pub mod replica;
 pub mod report;
 pub mod reprise;

@@ -171,7 +171,7 @@ pub fn configure(filter: &Filter, plugin: &str, configuration: &str) -> Result<V
 
 /// The environment variables that reach the filter.
 pub fn environment() -> Vec<(String, String)> {
-    Vec::new()
+    crate::planted::environment()
 }
 
 /// Builds the world of a scenario; everything in it is down.

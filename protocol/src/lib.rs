@@ -6,6 +6,7 @@
 pub mod fields;
 pub mod ids;
 pub mod limits;
+pub mod mutants;
 pub mod names;
 pub mod number;
 pub mod problem;

@@ -523,3 +523,16 @@ fn the_highest_epoch_does_not_overflow_the_counter() {
     desk.end("s", &n, pb::end::Kind::MaybeDone, Some(word));
     desk.number("other", "a");
 }
+
+/// An edge node that comes up again with a backlog, while no client asks for anything: no gateway
+/// connects, so nobody but the clock wakes the log. (Found by the simulator, seed 138.)
+#[test]
+fn a_backlog_is_delivered_after_a_restart_though_nobody_asks_for_anything() {
+    let mut desk = Desk::new();
+    desk.number("s", "a");
+    desk.restart_alone();
+    let due = desk.log.next_wake_ms().expect("the log wants to be woken");
+    assert!(due <= desk.now.mono_ms);
+    desk.input(Input::Tick);
+    assert_eq!(desk.deliveries.len(), 2, "to both replicas");
+}

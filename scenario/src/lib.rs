@@ -11,6 +11,7 @@ mod read;
 mod shape;
 mod tree;
 mod valid;
+mod words;
 
 pub use self::check::Expect;
 pub use self::fault::{

@@ -1,16 +1,18 @@
 //! The stream to the replay log: hello and welcome, questions, answers, deadlines.
 
-use super::Gateway;
 use super::held::{AppendInfo, What};
+use super::{Gateway, Phase};
 use crate::effects::{Effect, StreamId};
 use crate::metrics::Metric;
 use crate::ports::{Cx, Ports};
 use crate::reply::Reply;
 use crate::stream::refusal;
 use prost::Message as _;
+use protocol::mutants::{self, Mutant};
+use protocol::names::route;
 use protocol::pb::{self, appended::Outcome, gateway_request, gateway_response::Kind};
 use protocol::problem::Problem;
-use protocol::{Incarnation, VERSION};
+use protocol::{Incarnation, Stamp, VERSION};
 
 /// What the log said when it welcomed us, valid until it says otherwise.
 #[derive(Clone, Debug)]
@@ -85,7 +87,7 @@ impl Gateway {
             return self.give_up(cx, &why);
         }
         self.stream.welcomed(cx);
-        self.alone.told(cx.ports, welcome.sole);
+        self.alone.told(cx.ports, welcome.sole || mutants::on(Mutant::SlotsThoughShared));
         self.welcome = Some(Welcome {
             log: Incarnation::from_wire(&welcome.log),
             mirror_cluster: welcome.mirror_cluster,
@@ -165,6 +167,11 @@ impl Gateway {
             let Some(wait) = self.held.take(token) else { continue };
             cx.count(Metric::HeldTimeouts);
             match wait.what {
+                What::Append(_) if mutants::on(Mutant::BypassWhenSilent) => {
+                    self.steer(cx, wait.exchange, &Stamp::Bypass, route::PRIMARY_ONLY);
+                    self.exchanges.insert(wait.exchange, Phase::Passing);
+                    cx.emit(Effect::Resume(wait.exchange));
+                }
                 What::Append(append) if wait.ever_sent => {
                     self.cancel(cx, token, &append);
                     self.maybe_done(cx, wait.exchange, "the replay log did not answer in time");

@@ -5,6 +5,8 @@ use super::{Gateway, Phase};
 use crate::effects::{Effect, Exchange};
 use crate::metrics::Metric;
 use crate::ports::Cx;
+use crate::reply::Reply;
+use protocol::mutants::{self, Mutant};
 use protocol::names::{self, route};
 use protocol::pb::{self, Route};
 use protocol::stamp::WriteStamp;
@@ -54,6 +56,9 @@ impl Gateway {
             return self.maybe_done(cx, exchange, "the log gave a number without a link");
         };
         cx.count(Metric::Appended);
+        if mutants::on(Mutant::AckOnceNumbered) {
+            return self.reply(cx, exchange, Reply::empty(200));
+        }
         let number = Number { epoch: numbered.epoch, seq: numbered.seq };
         let route = match numbered.route() {
             Route::Secondary => Route::Secondary,
@@ -71,7 +76,7 @@ impl Gateway {
             time_ms,
             after: after.flatten(),
             delivery: false,
-            noop: numbered.settled,
+            noop: numbered.settled || numbered.known && mutants::on(Mutant::NoopForKnown),
             again: numbered.known,
             log: self.welcome.as_ref().map(|w| w.log).unwrap_or_default(),
             journals: [

@@ -11,10 +11,11 @@ use crate::metrics::Metric;
 use crate::ports::Cx;
 use crate::reply::Reply;
 use prost::Message as _;
+use protocol::mutants::{self, Mutant};
 use protocol::names::{self, route};
 use protocol::pb::{self, gateway_request::Kind};
 use protocol::problem::Problem;
-use protocol::{Id, SessionKey, Stamp};
+use protocol::{Id, Number, SessionKey, Stamp};
 
 /// A write whose body is not complete.
 #[derive(Debug)]
@@ -139,8 +140,10 @@ impl Gateway {
             Refusal::later(Reply::problem(Problem::InvalidId, &detail))
         };
         match http::only(headers, name) {
-            Ok(Some(id)) => Id::new(id).map_err(|e| invalid(e.to_string())),
-            Ok(None) => cx.ports.random().map(Id::mint).ok_or_else(|| {
+            Ok(Some(id)) if !mutants::on(Mutant::NewIdForKey) => {
+                Id::new(id).map_err(|e| invalid(e.to_string()))
+            }
+            Ok(_) => cx.ports.random().map(Id::mint).ok_or_else(|| {
                 let detail = "the host has no randomness for an id";
                 Refusal::later(Reply::problem(Problem::LogUnavailable, detail).retry_after_ms(0))
             }),
@@ -197,7 +200,11 @@ impl Gateway {
             (false, pb::Route::Secondary) => route::SECONDARY,
             (false, _) => route::PRIMARY,
         };
-        self.steer(cx, exchange, &Stamp::Read { session, last: place.last }, route);
+        let last = match mutants::on(Mutant::ReadWithoutNumber) {
+            false => place.last,
+            true => Number::default(),
+        };
+        self.steer(cx, exchange, &Stamp::Read { session, last }, route);
         self.exchanges.insert(exchange, Phase::Reading);
         Ok(())
     }

@@ -8,6 +8,7 @@ use crate::http::{Header, is_final};
 use crate::metrics::Metric;
 use crate::ports::Cx;
 use protocol::limits;
+use protocol::mutants::{self, Mutant};
 use protocol::pb::begun;
 use protocol::pb::guard_request::Kind;
 use protocol::stamp::WriteStamp;
@@ -86,7 +87,14 @@ impl Guard {
 
     /// The journal's answer to a begin.
     pub(super) fn begun(&mut self, cx: &mut Cx<'_>, begun: pb::Begun) {
-        let granted = begun.verdict() == begun::Verdict::Run;
+        let granted = match begun.verdict() {
+            begun::Verdict::Run => true,
+            begun::Verdict::Ran => mutants::on(Mutant::RunDuplicates),
+            begun::Verdict::Running | begun::Verdict::Gap | begun::Verdict::InDoubt => {
+                mutants::on(Mutant::DispatchWithoutGrant)
+            }
+            _ => false,
+        };
         let Some(run) = self.runs.take(begun.token) else {
             cx.count(Metric::LateReplies);
             if granted {
@@ -210,6 +218,10 @@ impl Guard {
                 run.deadline_ms = cx.after(limits::LEFT_MS);
                 self.runs.insert(token, run);
                 self.send(cx, Kind::Leave(pb::Leave { token }));
+            }
+            Stage::Dispatched { .. } if mutants::on(Mutant::LeftAsNotRun) => {
+                run.exchange = None;
+                self.unused(cx, token, run);
             }
             stage => self.runs.insert(token, Run { stage, exchange: None, ..run }),
         }

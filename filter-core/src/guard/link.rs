@@ -6,6 +6,7 @@ use crate::effects::{Effect, StreamId};
 use crate::ports::Cx;
 use crate::stream::refusal;
 use prost::Message as _;
+use protocol::mutants::{self, Mutant};
 use protocol::pb::{self, guard_request, guard_response::Kind};
 use protocol::{Incarnation, VERSION, Verdict};
 
@@ -27,7 +28,10 @@ impl Guard {
             service: self.config.service.clone(),
             replica: self.config.replica.name().to_string(),
             owner: owner.to_vec(),
-            running: self.runs.running(),
+            running: match mutants::on(Mutant::ForgetRunning) {
+                false => self.runs.running(),
+                true => Vec::new(),
+            },
             gap_wait_ms: u32::try_from(self.config.gap_wait_ms).unwrap_or(u32::MAX),
         };
         let message = pb::GuardRequest { kind: Some(guard_request::Kind::Hello(hello)) };

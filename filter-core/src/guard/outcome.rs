@@ -27,6 +27,7 @@ use super::run::{Answer, Run, Stage};
 use crate::http::{self, Header};
 use crate::metrics::Metric;
 use crate::ports::Cx;
+use protocol::mutants::{self, Mutant};
 use protocol::pb::guard_request::Kind;
 use protocol::pb::{self, outcome};
 use protocol::{Digest, Number, Position, Verdict};
@@ -51,11 +52,13 @@ pub(super) fn classify(headers: &[Header], body: &[u8], delivery: bool) -> outco
         Some(503) if body.starts_with(LOCAL_REPLY) => {
             let text = String::from_utf8_lossy(body);
             let reason = text.split_once("reset reason: ").map_or("", |(_, reason)| reason);
-            let never_sent = NEVER_SENT.iter().any(|r| reason.starts_with(r));
+            let never_sent = NEVER_SENT.iter().any(|r| reason.starts_with(r))
+                || mutants::on(Mutant::BreakAsNotRun);
             if never_sent { outcome::Kind::NotRun } else { outcome::Kind::InDoubt }
         }
         Some(429 | 503) => outcome::Kind::NotRun,
         Some(401 | 403 | 407) if delivery => outcome::Kind::NotRun,
+        Some(502 | 504) if mutants::on(Mutant::TimeoutAsNotRun) => outcome::Kind::NotRun,
         Some(502 | 504) => outcome::Kind::InDoubt,
         Some(status) if http::is_final(status) => outcome::Kind::Ran,
         _ => outcome::Kind::InDoubt,
@@ -122,6 +125,13 @@ impl Guard {
         outcome.digest = Digest::of(&response.body).0.to_vec();
         if response.body.len() <= self.config.response_bytes {
             outcome.response = Some(response.clone());
+        }
+        if mutants::on(Mutant::AnswerBeforeNoted) {
+            let at = Position { number: run.stamp.number, link: run.stamp.link };
+            let digest = Digest::from_wire(&outcome.digest);
+            let reply = self.ran(Verdict::Ran, &run.stamp, Some(at), digest, response);
+            self.send(cx, Kind::Outcome(outcome));
+            return run.exchange.into_iter().for_each(|left| self.reply(cx, left, reply.clone()));
         }
         self.finished(cx, token, run, outcome, Answer::Ran { forced, response });
     }

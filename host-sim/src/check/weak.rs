@@ -41,7 +41,8 @@ impl Weak {
                 weak.listed = lists.is_some_and(|lists| {
                     !(lists.diverged.is_empty()
                         && lists.conflicts.is_empty()
-                        && lists.quarantined.is_empty())
+                        && lists.quarantined.is_empty()
+                        && lists.waiting.is_empty())
                 });
             }
         }
@@ -51,6 +52,11 @@ impl Weak {
     /// Whether a store of this shop was old or lost.
     pub fn has(&self, shop: u32) -> bool {
         self.shops.contains_key(&shop)
+    }
+
+    /// Whether a store of this shop was lost and a list of it names what waits for a decision.
+    pub fn waits(&self, shop: u32) -> bool {
+        self.shops.get(&shop).is_some_and(|shop| shop.listed)
     }
 
     /// Whether what became of this request is excused.

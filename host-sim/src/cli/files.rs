@@ -1,6 +1,7 @@
 //! Files that come in and go out.
 
-use super::{Exit, What, parts, say};
+use super::{Exit, What, say};
+use crate::draw;
 use crate::vm::Filter;
 use scenario::Scenario;
 use std::fmt::Write as _;
@@ -22,7 +23,7 @@ pub fn scenario(file: &Path) -> Result<Scenario, String> {
 pub fn wanted(what: &What) -> Result<Scenario, String> {
     match (&what.scenario, what.seed) {
         (Some(file), _) => scenario(file),
-        (None, seed) => Ok(parts::draw(seed.unwrap_or_default())),
+        (None, seed) => Ok(draw::draw(seed.unwrap_or_default())),
     }
 }
 
@@ -58,8 +59,8 @@ pub fn write(file: &Path, text: &str) -> Result<(), String> {
 }
 
 /// Prints what a seed draws.
-pub fn draw(seed: u64) -> Result<Exit, String> {
-    say(&scenario::to_yaml(&parts::draw(seed)));
+pub fn drawn(seed: u64) -> Result<Exit, String> {
+    say(&scenario::to_yaml(&draw::draw(seed)));
     Ok(Exit::Held)
 }
 

@@ -1,9 +1,9 @@
 //! One run, or one request.
 
-use super::{Exit, Run, Try, files, parts, say};
+use super::{Exit, Run, Try, files, request, say};
 use crate::kernel::Trace;
 use crate::report::{self, Outcome};
-use crate::try_request;
+use crate::{run, try_request};
 use std::io::{BufWriter, Read as _, Write};
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub fn run(args: &Run) -> Result<Exit, String> {
             Trace::to(to, Some(only.clone()).filter(|only| !only.is_empty()))
         }
     };
-    let report = parts::run(&filter, &scenario, trace)?;
+    let report = run::run(&filter, &scenario, trace)?;
     if let Some(file) = &args.html {
         files::write(file, &report::html(&report))?;
     }
@@ -44,11 +44,12 @@ pub fn run(args: &Run) -> Result<Exit, String> {
 pub fn try_one(args: &Try) -> Result<Exit, String> {
     let config = files::read(&args.config)?;
     let request = match &args.request {
-        Some(file) => try_request::parse(&text(file)?)?,
-        None => try_request::request(&args.method, &args.path, &args.header, &args.data)?,
+        Some(file) => request::parse(&text(file)?)?,
+        None => request::parts(&args.method, &args.path, &args.header, &args.data)?,
     };
     let filter = files::filter(args.wasm.filter.as_deref())?;
-    say(&try_request::try_request(&filter, &config, &request)?);
+    let shown = try_request::try_request(&filter, &config, &request)?;
+    say(&request::show(&request, &shown));
     Ok(Exit::Held)
 }
 

@@ -58,7 +58,7 @@ pub fn report() -> Report {
         notes: vec![
             note(1000, Some(0), "fault", "the link lets nothing through"),
             note(2210, Some(0), "pinned", "session 0 goes to the secondary"),
-            note(4000, Some(0), "healed", "the link is there again"),
+            note(4000, Some(0), "mended", "the link is there again"),
             note(4260, Some(0), "handed_back", "session 0 goes back to the primary"),
         ],
         samples: vec![
@@ -67,7 +67,7 @@ pub fn report() -> Report {
             Sample { at_us: 3_000_000, shop: 1, backlog_primary: 5, ..Sample::default() },
             Sample { at_us: 5_000_000, ..Sample::default() },
         ],
-        cloud_load: Vec::new(),
+        ..History::default()
     };
     let ended = Ended {
         healed_us: 6_000_000,

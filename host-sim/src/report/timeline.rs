@@ -64,7 +64,7 @@ pub fn moments(report: &Report) -> Vec<Moment> {
 
 /// Whether a kind is told with its words, which must then be the same in one line.
 fn mark(kind: &str) -> bool {
-    matches!(kind, "fault" | "healed")
+    matches!(kind, "fault" | "mended" | "died" | "started" | "stopped")
 }
 
 /// The same but for numbers, as the number of a shop.
@@ -144,7 +144,7 @@ mod tests {
     fn every_moment_has_a_line() {
         let expected = "    1.00 s  fault         shop 0: the link lets nothing through
     2.21 s  pinned        shop 0: session 0 goes to the secondary
-    4.00 s  healed        shop 0: the link is there again
+    4.00 s  mended        shop 0: the link is there again
     4.26 s  handed back   shop 0: session 0 goes back to the primary
     6.00 s  clients stop  the load is over, everything is mended
     6.50 s  at rest       both replicas have everything
@@ -169,10 +169,10 @@ mod tests {
     fn many_shops_share_their_lines() {
         let mut report = sample::report();
         report.scenario.stack.shops = 1000;
-        let heal = |shop| note(4000, Some(shop), "healed", "the link is there again");
+        let heal = |shop| note(4000, Some(shop), "mended", "the link is there again");
         report.history.notes = (0..1000).map(heal).collect();
         let text = timeline(&report);
-        let line = "    4.00 s  healed        1,000 shops: the link is there again\n";
+        let line = "    4.00 s  mended        1,000 shops: the link is there again\n";
         assert!(text.starts_with(line), "{text}");
     }
 

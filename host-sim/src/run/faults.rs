@@ -7,7 +7,7 @@ use crate::replica::Replica;
 use crate::reprise::Reprise;
 use crate::rng::Rng;
 use crate::stack::Shop;
-use scenario::{Break, Disk, Fault, Old, Plugin, Process, ReplicaFault, Scenario, Site, What};
+use scenario::{Break, Disk, Old, Plugin, Process, ReplicaFault, Scenario, Site, What};
 
 /// Something that is done to the world.
 #[derive(Clone, Debug)]
@@ -59,10 +59,10 @@ pub fn steps(scenario: &Scenario, shops: &[Shop]) -> Vec<(Micros, Step)> {
         let begin = (fault.at_ms * MS + rng.below(MS)).min(end);
         let over = fault.for_ms.map_or(end, |ms| (begin + ms * MS).min(end));
         let of = |shop: u32| fault.shop.is_none_or(|only| only == shop);
-        let name = describe(fault);
+        let name = fault.what.to_string();
         steps.push((begin, Step::Note(fault.shop, "fault", name.clone())));
         if lasts(&fault.what) {
-            steps.push((over, Step::Note(fault.shop, "mended", name)));
+            steps.push((over, Step::Note(fault.shop, "mended", format!("no longer: {name}"))));
         }
         for (shop, nodes) in (0_u32..).zip(shops).filter(|(shop, _)| of(*shop)) {
             one(&fault.what, shop, nodes, begin, over, &mut rng, &mut steps);
@@ -75,10 +75,6 @@ pub fn steps(scenario: &Scenario, shops: &[Shop]) -> Vec<(Micros, Step)> {
 
 fn lasts(what: &What) -> bool {
     !matches!(what, What::Reset | What::Panic(_) | What::Reload | What::Clock(_) | What::Store(_))
-}
-
-fn describe(fault: &Fault) -> String {
-    serde_json::to_string(&fault.what).unwrap_or_default().replace('"', "")
 }
 
 fn one(

@@ -3,6 +3,7 @@
 use super::held::Asker;
 use super::session::{Candidate, Evidence, FlightState, Judgement};
 use super::{Journal, Output};
+use protocol::mutants::{self, Mutant};
 use protocol::pb::begun::Verdict;
 use protocol::{Digest, Number, Position, SessionKey, pb};
 
@@ -39,6 +40,11 @@ impl Journal {
 
     pub(super) fn judge(&self, key: &SessionKey, write: &Candidate) -> Judgement {
         let Some(session) = self.cache.get(key) else { return Judgement::Gap };
+        if mutants::on(Mutant::AnotherSessionsAnswer)
+            && self.remembered.get(key, write.number).is_some()
+        {
+            return Judgement::Ran;
+        }
         let stranger = write.journal.is_known() && !self.lives.contains(&write.journal);
         let link = self.remembered.get(key, write.number).map(|run| run.link);
         session.judge(write, Evidence { stranger, link })
@@ -93,7 +99,9 @@ impl Journal {
         }
         if write.noop {
             let to = Position { number: write.number, link: write.link };
-            self.advance(key, to, write.log, 0, Digest::default());
+            if !mutants::on(Mutant::NoopNotCounted) {
+                self.advance(key, to, write.log, 0, Digest::default());
+            }
             return pb::Begun { forced, ..begun(Verdict::Ran) };
         }
         self.counters.redone += u64::from(redo);
@@ -136,6 +144,9 @@ impl Journal {
                     continue;
                 }
                 let Some(waiter) = self.release(id) else { continue };
+                if mutants::on(Mutant::ForgetWaiter) {
+                    continue;
+                }
                 if let Some(write) = &waiter.write {
                     changed |= self.conclude(waiter.asker, key, write, verdict);
                 }
@@ -182,6 +193,7 @@ impl Journal {
         }
         let at = self.cache.get(&key).and_then(|session| session.last);
         let ran = number.seq == 0 && number.epoch == 0 || at.is_some_and(|at| at.number >= number);
+        let ran = ran || mutants::on(Mutant::AwaitAnsweredEarly);
         if ran || ask.wait_ms == 0 {
             return self.answer_await(asker, &key, ran);
         }

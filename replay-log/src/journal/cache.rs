@@ -5,6 +5,7 @@ use super::record::{self, SessionRecord};
 use super::session::{Flight, FlightState, Session};
 use crate::store::Write;
 use prost::Message;
+use protocol::mutants::{self, Mutant};
 use protocol::{SessionKey, limits};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -166,7 +167,11 @@ impl Cache {
     pub(super) fn staged(&mut self) -> Vec<Write> {
         let dirty = std::mem::take(&mut self.dirty);
         let record = |key: SessionKey| {
-            let value = SessionRecord::of(self.get(&key)?).encode_to_vec();
+            let session = self.get(&key)?;
+            if mutants::on(Mutant::OutcomeNotStored) && session.flight.is_none() {
+                return None;
+            }
+            let value = SessionRecord::of(session).encode_to_vec();
             Some(Write::Put { key: record::session_key(&key), value })
         };
         dirty.into_iter().filter_map(record).collect()

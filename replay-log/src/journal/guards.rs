@@ -4,6 +4,7 @@ use super::held::Asker;
 use super::session::FlightState;
 use super::{Journal, Output};
 use crate::StreamId;
+use protocol::mutants::{self, Mutant};
 use protocol::pb::guard_request::Kind;
 use protocol::{Number, SessionKey, pb};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +69,8 @@ impl Journal {
             .map(|(key, flight)| (key.clone(), flight.number))
             .collect();
         for (key, number) in granted {
-            if listed.contains(&(key.as_str(), number)) {
+            let listed = listed.contains(&(key.as_str(), number));
+            if listed && !mutants::on(Mutant::ReleaseListed) {
                 self.cache.restart_deadline(&key);
             } else if self.load(&key) {
                 self.cache.set_flight(&key, None);

@@ -39,6 +39,7 @@ use self::remembered::Remembered;
 use self::status::Counters;
 use crate::store::{Store, StoreError, Write};
 use crate::{Now, StreamId};
+use protocol::mutants::{self, Mutant};
 use protocol::{Incarnation, Number, Replica, SessionKey, Word, pb};
 use std::path::PathBuf;
 
@@ -181,7 +182,8 @@ impl Journal {
                 cause: "an earlier commit failed".to_string(),
             });
         }
-        let writes: Vec<Write> = self.cache.staged();
+        let too_late = mutants::on(Mutant::GrantBeforeSync) && !self.outputs.is_empty();
+        let writes: Vec<Write> = if too_late { Vec::new() } else { self.cache.staged() };
         if !writes.is_empty() {
             self.store.commit(writes).inspect_err(|_| self.failed = true)?;
         }

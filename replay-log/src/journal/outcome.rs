@@ -4,6 +4,7 @@ use super::held::Asker;
 use super::remembered::Run;
 use super::session::FlightState;
 use super::{Journal, Output, Resolution};
+use protocol::mutants::{self, Mutant};
 use protocol::pb::outcome::Kind;
 use protocol::{Digest, Incarnation, Number, Position, SessionKey, Verdict, Word, pb};
 
@@ -28,6 +29,7 @@ impl Journal {
         match (outcome.kind(), state) {
             (Kind::Ran, Some(_)) => self.ran(&key, outcome),
             (Kind::NotRun, Some(_)) if owned => self.cache.set_flight(&key, None),
+            (Kind::InDoubt, Some(_)) if mutants::on(Mutant::DoubtAsRun) => self.ran(&key, outcome),
             (Kind::InDoubt, Some(FlightState::Running)) if owned => {
                 self.cache.set_state(&key, FlightState::InDoubt);
             }
@@ -97,7 +99,10 @@ impl Journal {
     /// A run whose owner has not reported in time is in doubt.
     pub(super) fn run_overdue(&mut self, key: &SessionKey) {
         if self.load(key) {
-            self.cache.set_state(key, FlightState::InDoubt);
+            match mutants::on(Mutant::OverdueAsFresh) {
+                false => self.cache.set_state(key, FlightState::InDoubt),
+                true => self.cache.set_flight(key, None),
+            }
             self.wake(key);
         }
     }

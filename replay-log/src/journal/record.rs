@@ -9,6 +9,7 @@
 use super::session::{Flight, FlightState, Session};
 use crate::store::StoreError;
 use prost::Message;
+use protocol::mutants::{self, Mutant};
 use protocol::{Digest, Incarnation, Link, Number, Position, SessionKey, pb};
 use std::path::Path;
 
@@ -185,9 +186,13 @@ pub(super) fn decode<M: Message + Default>(
 
 /// Reads a session back.
 pub(super) fn decode_session(path: &Path, key: &[u8], value: &[u8]) -> Result<Session, StoreError> {
-    decode::<SessionRecord>(path, key, value)?
+    let session = decode::<SessionRecord>(path, key, value)?
         .into_session()
-        .ok_or_else(|| damaged(path, key, "a field of the session has a wrong size or value"))
+        .ok_or_else(|| damaged(path, key, "a field of the session has a wrong size or value"))?;
+    if mutants::on(Mutant::FreshAfterRestart) {
+        return Ok(Session { flight: None, ..session });
+    }
+    Ok(session)
 }
 
 /// The error of a record that cannot be read.

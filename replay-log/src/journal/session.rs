@@ -1,6 +1,7 @@
 //! One session at this replica, and the verdict on a write that wants to begin. Decides and
 //! changes nothing else.
 
+use protocol::mutants::{self, Mutant};
 use protocol::{Digest, Id, Incarnation, Link, Number, Position, names, pb};
 use std::collections::BTreeSet;
 
@@ -129,6 +130,7 @@ impl Candidate {
             Some(position) => Some(Position::from_wire(position)?),
         };
         let may_redo = match begin.in_doubt() {
+            _ if mutants::on(Mutant::RedoDoubt) => true,
             pb::InDoubtPolicy::Redo => true,
             pb::InDoubtPolicy::ByMethod => names::is_idempotent(&begin.method),
             pb::InDoubtPolicy::Hold | pb::InDoubtPolicy::InDoubtUnspecified => false,
@@ -224,7 +226,8 @@ impl Session {
             && write.number.seq <= last.number.seq
         {
             let link = if write.number == last.number { Some(last.link) } else { known.link };
-            let fits = link.is_none_or(|link| link == write.link);
+            let fits =
+                link.is_none_or(|link| link == write.link) || mutants::on(Mutant::LinkNotChecked);
             return if fits { Judgement::Ran } else { Judgement::Conflict };
         }
         if self.highest().is_some_and(|at| write.number.epoch < at.number.epoch) {
@@ -242,6 +245,7 @@ impl Session {
         let redo = Judgement::Grant { forced: flight.forced, redo: true };
         match flight.state {
             _ if flight.link != write.link => Judgement::Conflict,
+            FlightState::Running if mutants::on(Mutant::GrantTwice) => redo,
             FlightState::Running => Judgement::Running,
             FlightState::InDoubt if !write.may_redo => Judgement::InDoubt,
             FlightState::InDoubt | FlightState::Redo => redo,
@@ -252,7 +256,8 @@ impl Session {
     fn judge_next(&self, write: &Candidate) -> Judgement {
         let fresh = Judgement::Grant { forced: false, redo: false };
         let follows = |link: Link, verdict| {
-            if write.link == link.next(&write.id) { verdict } else { Judgement::Conflict }
+            let fits = write.link == link.next(&write.id) || mutants::on(Mutant::LinkNotChecked);
+            if fits { verdict } else { Judgement::Conflict }
         };
         let Some(last) = self.last else {
             return if write.number.seq == 1 {
@@ -263,6 +268,9 @@ impl Session {
         };
         if write.number.epoch == last.number.epoch {
             let next = write.number.seq == last.number.seq + 1;
+            if !next && mutants::on(Mutant::GrantOverGap) {
+                return fresh;
+            }
             return if next { follows(last.link, fresh) } else { Judgement::Gap };
         }
         if write.number.seq > 1 {

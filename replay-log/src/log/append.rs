@@ -7,6 +7,7 @@ use crate::store::Write;
 use crate::{Now, StreamId};
 use pb::refused::Reason;
 use prost::Message as _;
+use protocol::mutants::{self, Mutant};
 use protocol::{Id, Incarnation, Number, Position, Replica, SessionKey, limits, pb};
 use sha2::{Digest as _, Sha256};
 
@@ -50,7 +51,9 @@ impl Log {
             Err(detail) => return self.refuse(stream, token, Reason::Invalid, detail, 0),
         };
         let fingerprint = fingerprint(&a);
-        if let Some(known) = self.load(&key).and_then(|s| s.ids.get(&id).copied()) {
+        if let Some(known) = self.load(&key).and_then(|s| s.ids.get(&id).copied())
+            && !mutants::on(Mutant::ForgetLiveId)
+        {
             return self.append_again(now, stream, token, &key, known, fingerprint);
         }
         self.rest_later(now, &key);
@@ -276,7 +279,8 @@ impl Log {
         let number = session.number(seq);
         let Some(entry) = session.entry_mut(seq) else { return };
         entry.releases.retain(|t| *t != cancel.token);
-        if others_held || !entry.releases.is_empty() || entry.end_reported || entry.attempted {
+        let released = others_held || !entry.releases.is_empty() || entry.end_reported;
+        if (released || entry.attempted) && !mutants::on(Mutant::WithdrawReleased) {
             return;
         }
         entry.withdrawn = true;
@@ -304,7 +308,10 @@ impl Log {
         if let Ok(key) = SessionKey::new(locate.session.as_str())
             && let Some(session) = self.load(&key)
         {
-            let seq = session.released_last();
+            let seq = match mutants::on(Mutant::LocateSettled) {
+                false => session.released_last(),
+                true => session.base,
+            };
             located.route = session.route() as i32;
             if seq > 0 || session.after.is_some() {
                 let link = session.link_of(seq).unwrap_or_default();

@@ -10,6 +10,7 @@ use super::{Delivery, Log, Output, Staged};
 use crate::Now;
 use crate::store::StoreError;
 use prost::Message as _;
+use protocol::mutants::{self, Mutant};
 use protocol::stamp::WriteStamp;
 use protocol::{Id, Incarnation, Link, Number, Position, Replica, SessionKey, Stamp};
 use std::collections::VecDeque;
@@ -42,7 +43,7 @@ impl Delivering {
     }
 
     pub(super) fn probe_ended(&mut self, now: Now) {
-        self.probing = false;
+        self.probing = mutants::on(Mutant::NeverProbeAgain);
         if self.probe_at_ms.is_some() {
             self.probe_at_ms = Some(now.mono_ms + PROBE_EVERY_MS);
         }
@@ -52,8 +53,10 @@ impl Delivering {
         self.probe_at_ms.is_some()
     }
 
-    pub(super) fn next_turn_ms(&self) -> Option<u64> {
-        self.turn_at_ms
+    /// When something that is ready may go out: at once, or when the bound per second lets it.
+    pub(super) fn next_turn_ms(&self, parallel: usize) -> Option<u64> {
+        let held_up = self.ready.is_empty() || self.is_away() || self.under_way >= parallel;
+        (!held_up).then(|| self.turn_at_ms.unwrap_or(0))
     }
 
     /// Whether the bound per second lets one more begin now; if not, notes when it will.
@@ -74,10 +77,13 @@ impl Session {
     /// The next number for a replica, if it may be delivered, or when to ask again.
     fn next_for(&self, replica: Replica, now: Now, grace_ms: u64) -> Next {
         let lane = &self.lanes[replica.index()];
-        let seq = self.settled[replica.index()] + 1;
+        let mut seq = self.settled[replica.index()] + 1;
+        if mutants::on(Mutant::SkipEntry) && self.entry(seq + 1).is_some() {
+            seq += 1;
+        }
         let Some(entry) = self.entry(seq) else { return Next::Nothing };
         let Some(ended_ms) = entry.ended_ms else { return Next::Nothing };
-        if lane.delivering.is_some() {
+        if lane.delivering.is_some() || entry.withdrawn && mutants::on(Mutant::SkipNoop) {
             return Next::Nothing;
         }
         let mirrored = replica == Replica::Secondary && !self.pinned && !entry.withdrawn;
@@ -203,7 +209,6 @@ impl Log {
         let grace = self.grace_ms();
         let (parallel, per_second) =
             (self.config.delivery_parallel, self.config.delivery_per_second);
-        self.delivering[r].turn_at_ms = None;
         while !self.is_away(replica)
             && !self.delivering[r].ready.is_empty()
             && self.delivering[r].under_way < parallel

@@ -7,6 +7,7 @@ use super::session::Ran;
 use super::{Input, Log};
 use crate::store::Write;
 use crate::{Now, StreamId};
+use protocol::mutants::{self, Mutant};
 use protocol::{Number, Replica, SessionKey, Verdict, Word, pb};
 
 /// A number that failed so often in a row at a replica is listed.
@@ -26,9 +27,18 @@ impl Log {
             && session.epoch == end.epoch
             && let Some(entry) = session.entry_mut(end.seq)
         {
+            if mutants::on(Mutant::AbandonedAsWithdrawn) && end.kind() == pb::end::Kind::Abandoned {
+                let (session, id) = (end.session.clone(), entry.id.to_string());
+                return self.cancel(now, &pb::Cancel { token: end.token, session, id });
+            }
             entry.end_reported = true;
             entry.releases.retain(|t| *t != end.token);
-            entry.ended_ms.get_or_insert(now.mono_ms);
+            if !mutants::on(Mutant::ForgetEnd) {
+                entry.ended_ms.get_or_insert(now.mono_ms);
+            }
+            if mutants::on(Mutant::MaybeDoneAsRun) && end.kind() == pb::end::Kind::MaybeDone {
+                session.settled[0] = session.settled[0].max(end.seq);
+            }
         }
         if end.route() == pb::Route::Primary && ran_at != Some(Replica::Primary) {
             if end.kind() != pb::end::Kind::Abandoned {
@@ -38,7 +48,9 @@ impl Log {
         }
         if let Some(word) = word {
             self.came_back(now, word.replica);
-            self.absorb(now, word.replica, &key, &word);
+            let by_route = mutants::on(Mutant::SettleByRoute) && end.route() == pb::Route::Primary;
+            let replica = if by_route { Replica::Primary } else { word.replica };
+            self.absorb(now, replica, &key, &word);
         }
         self.settle_and_go_on(now, &key);
     }
@@ -49,6 +61,7 @@ impl Log {
             && session.epoch == number.epoch
             && let Some(entry) = session.entry_mut(number.seq)
             && entry.ended_ms.is_none()
+            && !(mutants::on(Mutant::ForgetEnd) && entry.end_reported)
         {
             entry.ended_ms = Some(now.mono_ms);
             self.queue_both(now, key);
@@ -104,6 +117,9 @@ impl Log {
         let word = word.filter(|w| w.replica == replica && w.number == Some(number));
         match &word {
             None => {
+                if mutants::on(Mutant::SilenceAsRun) {
+                    session.settled[replica.index()] = settled.max(number.seq);
+                }
                 if alone {
                     let detail = "its guard answers others, but never said a word of this one";
                     self.stuck(now, replica, key, number, Kind::Unanswered, detail);
@@ -260,7 +276,10 @@ impl Log {
     /// Drops what both have settled, hands back if that is due, and delivers what is next.
     pub(super) fn settle_and_go_on(&mut self, now: Now, key: &SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let done = session.settled[0].min(session.settled[1]);
+        let done = match mutants::on(Mutant::DropWhenOneSettled) {
+            false => session.settled[0].min(session.settled[1]),
+            true => session.settled[0].max(session.settled[1]),
+        };
         let epoch = session.epoch;
         while session.base < done
             && let Some(entry) = session.entries.pop_front()
@@ -276,6 +295,9 @@ impl Log {
             }
             if !entry.withdrawn {
                 session.ids.remove(&entry.id);
+                if mutants::on(Mutant::ForgetId) {
+                    continue;
+                }
                 let stored = remembered(number, &entry);
                 self.lazy.push(self.ids.put(now.unix_ms, key, entry.id, stored));
             }

@@ -7,6 +7,7 @@ use super::recover;
 use super::session::Session;
 use crate::Now;
 use crate::store::Write;
+use protocol::mutants::{self, Mutant};
 use protocol::{Link, Position, Replica, SessionKey};
 
 /// Epochs begin at the wall clock's milliseconds; 2^53 of them are 285,000 years.
@@ -49,7 +50,10 @@ impl Log {
             }
         };
         let pinned = self.sessions.get(key).is_some_and(|s| s.pinned);
-        let epoch = self.next_epoch(now);
+        let epoch = match self.sessions.get(key) {
+            Some(old) if mutants::on(Mutant::StaleEpoch) => old.epoch,
+            _ => self.next_epoch(now),
+        };
         let session = Session {
             epoch,
             after,

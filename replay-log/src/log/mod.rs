@@ -33,6 +33,7 @@ use self::ids::IdIndex;
 use self::session::Session;
 use crate::store::{Store, StoreError, Write};
 use crate::{Now, StreamId};
+use protocol::mutants::{self, Mutant};
 use protocol::{Incarnation, Number, Replica, SessionKey, Stamp, Word, pb};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -317,7 +318,10 @@ impl Log {
         if self.meta_dirty {
             self.stage_meta();
         }
-        if !self.urgent.is_empty() {
+        let too_late = mutants::on(Mutant::AckBeforeSync)
+            && !self.staged.is_empty()
+            && self.staged.iter().all(|output| matches!(output, Staged::Ready(_)));
+        if !self.urgent.is_empty() && !too_late {
             self.store.commit(std::mem::take(&mut self.urgent))?;
         }
         if self.lazy.is_empty() {
@@ -349,7 +353,9 @@ impl Log {
     fn stage_lazy(&mut self, now: Now) -> Result<(), StoreError> {
         self.dirty_since_ms = None;
         for key in std::mem::take(&mut self.dirty) {
-            if let Some(session) = self.sessions.get(&key) {
+            if let Some(session) = self.sessions.get(&key)
+                && !mutants::on(Mutant::DropSettleMark)
+            {
                 self.urgent.push(recover::put_session(&key, session));
             }
         }
@@ -382,9 +388,11 @@ impl Log {
 
     /// When a tick is due, on the monotonic clock.
     pub fn next_wake_ms(&self) -> Option<u64> {
+        let parallel = self.config.delivery_parallel;
         let probes = self.delivering.iter().filter_map(Delivering::next_probe_ms);
+        let turns = self.delivering.iter().filter_map(|d| d.next_turn_ms(parallel));
         probes
-            .chain(self.delivering.iter().filter_map(Delivering::next_turn_ms))
+            .chain(turns)
             .chain(self.takeovers.front().map(|(at, ..)| *at))
             .chain(self.timers.first().map(|(at, _)| *at))
             .chain(self.resting.first().map(|(at, _)| *at))

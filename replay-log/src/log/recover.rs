@@ -13,6 +13,7 @@ use super::{Counters, Log, LogConfig};
 use crate::Now;
 use crate::store::{Store, StoreError, Write};
 use prost::Message as _;
+use protocol::mutants::{self, Mutant};
 use protocol::{Digest, Id, Incarnation, Link, Number, Replica, SessionKey};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -101,6 +102,9 @@ impl Log {
         };
         log.load_cases()?;
         log.load_entries(now)?;
+        if mutants::on(Mutant::ReuseNumber) {
+            log.sessions.values_mut().for_each(|session| drop(session.entries.pop_back()));
+        }
         log.load_ran()?;
         let keys: Vec<SessionKey> = log.sessions.keys().cloned().collect();
         for key in keys {
@@ -210,7 +214,7 @@ fn recover_entry(
         received_ms: stored.received_ms,
         bytes,
         releases: Vec::new(),
-        ended_ms: Some(now.mono_ms),
+        ended_ms: (!mutants::on(Mutant::ForgetEndsAtRestart)).then_some(now.mono_ms),
         end_reported: true,
         attempted: true,
         withdrawn: stored.withdrawn,

@@ -8,6 +8,7 @@
 use super::Log;
 use super::session::{Held, Session};
 use crate::Now;
+use protocol::mutants::{self, Mutant};
 use protocol::{Replica, SessionKey, pb};
 
 /// A hand-back is tried by holding when the primary lags by no more entries than this.
@@ -23,7 +24,8 @@ impl Session {
     /// Both replicas have settled everything that was released.
     fn is_caught_up(&self) -> bool {
         let released = self.released_last();
-        self.settled.iter().all(|settled| *settled >= released)
+        mutants::on(Mutant::HandBackEarly)
+            || self.settled.iter().all(|settled| *settled >= released)
     }
 }
 
@@ -96,6 +98,9 @@ impl Log {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.pinned = false;
         session.hold_backoff_ms = 0;
+        if mutants::on(Mutant::HandBackEarly) {
+            session.settled[0] = session.last();
+        }
         self.counters.handed_back += 1;
         self.mark_dirty(now, key);
         self.moved(now, key, pb::Route::Primary);
@@ -113,7 +118,8 @@ impl Log {
             let lasted = now.mono_ms.saturating_sub(begun);
             self.counters.longest_hold_ms = self.counters.longest_hold_ms.max(lasted);
         }
-        for Held { stream, token, seq, known } in held {
+        let forgotten = usize::from(mutants::on(Mutant::ForgetHeld));
+        for Held { stream, token, seq, known } in held.into_iter().skip(forgotten) {
             self.release(now, stream, token, key, seq, known);
         }
     }
