@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
 pub mod client;
+pub mod host_calls;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use client::{Answer, Client};
