@@ -21,6 +21,8 @@ pub struct Case {
     pub status: Option<u16>,
     /// The body of the first answer, where it matters.
     pub answer: Option<String>,
+    /// How long the first answer takes, milliseconds, least and most, where it matters.
+    pub took_ms: Option<[u64; 2]>,
     /// The status of the second answer.
     pub beside_status: Option<u16>,
     /// What the probe has noted of the first request in the end; none: its VM is gone.

@@ -167,9 +167,12 @@ fn has_nextest() -> bool {
 }
 
 fn lint() -> Result<()> {
-    run(repo::cargo()
-        .args(["clippy", "--workspace", "--exclude=reprise-filter"])
-        .args(["--exclude=host-calls-probe", "--all-targets", "--", "--deny=warnings"]))
+    run(repo::cargo().args(["clippy", "--workspace", "--exclude=reprise-filter"]).args([
+        "--exclude=host-calls-probe",
+        "--all-targets",
+        "--",
+        "--deny=warnings",
+    ]))
 }
 
 fn lint_filters() -> Result<()> {

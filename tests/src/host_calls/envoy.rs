@@ -13,7 +13,7 @@ use xtask::stack::{PortBlock, http};
 use xtask::tools::{build_probe_filter, find_envoy};
 
 /// How long a trace may take to be as the table says.
-const SETTLE: Duration = Duration::from_millis(600);
+const SETTLE: Duration = Duration::from_secs(3);
 /// How long Envoy may take to be ready.
 const READY: Duration = Duration::from_secs(30);
 /// Between two looks.
@@ -95,10 +95,22 @@ impl Probed {
                 }
             }
         };
-        let (first, second) = tokio::try_join!(first, second)?;
+        let begun = Instant::now();
+        let timed = async { anyhow::Ok((first.await?, begun.elapsed())) };
+        let ((first, took), second) = tokio::try_join!(timed, second)?;
         let mut wrong = String::new();
         let status = first.as_ref().map(|(status, _)| *status);
         differ(&mut wrong, "status", &case.status, &status);
+        if let Some([least, most]) = case.took_ms {
+            let took = u64::try_from(took.as_millis())?;
+            let within = (least..=most).contains(&took);
+            differ(
+                &mut wrong,
+                "took_ms",
+                &[least, most],
+                &if within { [least, most] } else { [took; 2] },
+            );
+        }
         if let Some(answer) = &case.answer {
             let body = first.map(|(_, body)| body).unwrap_or_default();
             differ(&mut wrong, "answer", answer, &body);

@@ -12,6 +12,7 @@ use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -56,14 +57,18 @@ async fn answer(
     let path = request.uri().path().to_string();
     let how = path.rsplit('/').next().unwrap_or_default().to_string();
     let (say, said) = mpsc::unbounded_channel();
-    let mut response = Response::new(Said(said));
+    let mut response = Response::new(Said(Some(said)));
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
     match how.as_str() {
         "Refuse" => {
             response.headers_mut().insert("grpc-status", HeaderValue::from_static("7"));
+            response.body_mut().0 = None;
             return Ok(response);
         }
-        "DieAtOnce" => die.notify_one(),
+        "DieAtOnce" => {
+            die.notify_one();
+            std::future::pending::<()>().await;
+        }
         "Silent" => std::future::pending().await,
         _ => {}
     }
@@ -82,7 +87,13 @@ async fn hear(
         heard.extend(frame.into_data().unwrap_or_default());
         while let Some(message) = message(&mut heard) {
             match how.as_str() {
-                "Die" => die.notify_one(),
+                "Die" => {
+                    // The head has been sent by then.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    die.notify_one();
+                    // Until the connection is gone: nothing more may be said on it.
+                    std::future::pending::<()>().await;
+                }
                 "Fail" => drop(say.send(trailers("9"))),
                 _ => drop(say.send(Frame::data(framed(&message)))),
             }
@@ -122,8 +133,8 @@ fn trailers(status: &'static str) -> Frame<Bytes> {
     Frame::trailers(map)
 }
 
-/// What is said on one stream.
-struct Said(mpsc::UnboundedReceiver<Frame<Bytes>>);
+/// What is said on one stream; none: the head was all.
+struct Said(Option<mpsc::UnboundedReceiver<Frame<Bytes>>>);
 
 impl Body for Said {
     type Data = Bytes;
@@ -133,6 +144,13 @@ impl Body for Said {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|frame| frame.map(Ok))
+        match &mut self.0 {
+            Some(said) => said.poll_recv(cx).map(|frame| frame.map(Ok)),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
     }
 }

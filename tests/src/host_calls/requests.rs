@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 
 /// Between two parts of a body.
-const APART: Duration = Duration::from_millis(40);
+const APART: Duration = Duration::from_millis(100);
 /// No answer takes longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -78,8 +78,7 @@ async fn exchange(
             _ = connection => None,
         }
     } else {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(stream).await.ok()?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.ok()?;
         let exchange = async { answer(sender.send_request(request).await.ok()?).await };
         tokio::pin!(exchange, connection);
         tokio::select! {

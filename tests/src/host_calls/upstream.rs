@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 /// Starts a service and gives its port. Its answer names it, the method, the bytes of the body
 /// and the header `x-late`. `first` heeds the last part of the path: `busy` is answered with 503,
-/// `slow` after 100 ms, `never` never; at `break` the connection is closed.
+/// `slow` after 300 ms, `never` never; at `break` the connection is closed.
 pub async fn start(name: &'static str, servers: &mut JoinSet<()>) -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let port = listener.local_addr()?.port();
@@ -22,8 +22,8 @@ pub async fn start(name: &'static str, servers: &mut JoinSet<()>) -> Result<u16>
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
             let service = service_fn(move |request| answer(name, request));
-            let connection =
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
             connections.spawn(connection);
         }
     });
@@ -38,7 +38,7 @@ async fn answer(name: &str, request: Request<Incoming>) -> std::io::Result<Respo
     match knob {
         _ if name != "first" => {}
         "busy" => status = 503,
-        "slow" => tokio::time::sleep(Duration::from_millis(100)).await,
+        "slow" => tokio::time::sleep(Duration::from_millis(300)).await,
         "never" => std::future::pending().await,
         "break" => return Err(std::io::Error::other("as asked")),
         _ => {}

@@ -45,7 +45,7 @@ impl HttpContext for Exchange {
         let wanted = header("x-result");
         if !wanted.is_empty() {
             let trace = vm::case(&wanted, |case| case.trace.join(" "));
-            raw::reply(200, &[], trace.as_bytes());
+            let _ = raw::reply(200, &[], trace.as_bytes());
             return Action::Pause;
         }
         let case = header("x-case");
@@ -55,9 +55,6 @@ impl HttpContext for Exchange {
         let script = Script::read(&header("x-script"));
         vm::with(|vm| {
             vm.requests += 1;
-            if script.has("tick") {
-                vm.ticks.push(case.clone());
-            }
             vm.cases.insert(case.clone(), Case { context: self.id, script, ..Case::default() });
         });
         self.case = Some(case);
@@ -78,10 +75,6 @@ impl HttpContext for Exchange {
         }
         let status = raw::header(Map::Response, ":status").unwrap_or_default();
         self.phase("response", sized("response", status.parse().ok(), end))
-    }
-
-    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        self.phase("response-body", sized("response-body", Some(size), end))
     }
 
     fn on_log(&mut self) {

@@ -8,7 +8,7 @@
 //! | `read(START,MAX)` | reads the request's body |
 //! | `replace(START,SIZE,TEXT)` | changes the request's body |
 //! | `resume`, `resume-response` | lets a paused request, response go on |
-//! | `reply(STATUS)` | answers, with the header `x-own: yes` and the body `own` |
+//! | `reply(STATUS)`, `reply(STATUS,empty)` | answers, with the header `x-own: yes` and the body `own`, or none |
 //! | `enter(CONTEXT)` | sets the effective context: `self`, `root`, `gone` (the last one that was deleted), `unknown` |
 //! | `load(KEY)`, `version(KEY)` | reads shared data and its version, as the distance from the first one that the case saw, or as it is |
 //! | `store(KEY,VALUE,CAS)` | writes shared data; CAS is `any`, `absent`, `last` (as read last) or `wrong` |
@@ -20,7 +20,7 @@
 //! | `property(NAME)` | reads a property |
 //! | `random`, `time` | whether there is randomness, a wall clock |
 //! | `requests` | how many requests this VM has seen |
-//! | `again` | runs the phase `tick` at the next tick |
+//! | `later(PHASE)` | runs a phase of the script at the root's next tick |
 //! | `panic` | panics |
 
 use crate::raw::{self, Buffer, Given, Map, word};
@@ -34,16 +34,16 @@ const UNKNOWN: u32 = 4_000_000;
 /// 2020-01-01.
 const TWENTY_TWENTY: Duration = Duration::from_secs(1_577_836_800);
 
-/// Carries out a phase of a case; whether its callback is to return Pause.
+/// Carries out a phase of a case; says whether its callback is to return Pause.
 pub fn run(case: &str, phase: &str) -> bool {
     let mut pause = false;
     for op in vm::case(case, |case| case.script.phase(phase)) {
         if op.name == "pause" {
             pause = true;
-            continue;
+        } else {
+            let outcome = one(case, &op).unwrap_or_else(|status| word(status).to_string());
+            note(case, format!("{}={outcome}", op.text));
         }
-        let outcome = one(case, &op).unwrap_or_else(|status| word(status).to_string());
-        note(case, format!("{}={outcome}", op.text));
     }
     pause
 }
@@ -64,10 +64,10 @@ fn one(case: &str, op: &Op) -> Given<String> {
         }
         "resume" => raw::resume_request().map(ok),
         "resume-response" => raw::resume_response().map(ok),
-        "reply" => match raw::reply(number(op.arg(0)) as u32, &[("x-own", "yes")], b"own") {
-            0 => Ok(ok(())),
-            status => Err(status),
-        },
+        "reply" => {
+            let body: &[u8] = if op.arg(1) == "empty" { b"" } else { b"own" };
+            raw::reply(number(op.arg(0)) as u32, &[("x-own", "yes")], body).map(ok)
+        }
         "enter" => raw::enter(context(case, op.arg(0))).map(ok),
         "load" => load(case, op.arg(0)),
         "version" => raw::shared(op.arg(0)).map(|(_, version)| version.to_string()),
@@ -89,12 +89,12 @@ fn one(case: &str, op: &Op) -> Given<String> {
             Ok(if now > Some(TWENTY_TWENTY) { "ok" } else { "none" }.to_string())
         }
         "requests" => Ok(vm::with(|vm| vm.requests).to_string()),
-        "again" => {
-            vm::with(|vm| vm.ticks.push(case.to_string()));
+        "later" => {
+            vm::with(|vm| vm.later.push((case.to_string(), op.arg(0).to_string())));
             Ok(ok(()))
         }
         "panic" => panic!("as the script says"),
-        _ => Ok("no such operation".replace(' ', "-")),
+        _ => Ok("no-such-operation".to_string()),
     }
 }
 
@@ -143,8 +143,12 @@ fn open(case: &str, op: &Op) -> Given<String> {
 }
 
 fn call(case: &str, op: &Op) -> Given<String> {
-    let headers =
-        vec![(":method", "GET"), (":path", op.arg(1)), (":authority", "probe"), (":scheme", "http")];
+    let headers = vec![
+        (":method", "GET"),
+        (":path", op.arg(1)),
+        (":authority", "probe"),
+        (":scheme", "http"),
+    ];
     let timeout = Duration::from_millis(number(op.arg(2)) as u64);
     let call = hostcalls::dispatch_http_call(op.arg(0), headers, None, Vec::new(), timeout)
         .map_err(|status| status as u32)?;

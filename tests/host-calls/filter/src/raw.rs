@@ -165,9 +165,7 @@ pub fn buffer(buffer: Buffer, start: usize, max: usize) -> Given<Vec<u8>> {
 
 /// Replaces part of a buffer.
 pub fn set_buffer(buffer: Buffer, start: usize, size: usize, value: &str) -> Given<()> {
-    unit(unsafe {
-        proxy_set_buffer_bytes(buffer as u32, start, size, value.as_ptr(), value.len())
-    })
+    unit(unsafe { proxy_set_buffer_bytes(buffer as u32, start, size, value.as_ptr(), value.len()) })
 }
 
 /// Lets the request of the effective context go on.
@@ -180,22 +178,22 @@ pub fn resume_response() -> Given<()> {
     unit(unsafe { proxy_continue_stream(1) })
 }
 
-/// Answers in the place of the service. One header at most.
-pub fn reply(status: u32, header: &[(&str, &str)], body: &[u8]) -> u32 {
+/// Answers in the place of the service.
+pub fn reply(status: u32, headers: &[(&str, &str)], body: &[u8]) -> Given<()> {
     let mut map = Vec::new();
     let size = |text: &str| u32::try_from(text.len()).unwrap_or(0).to_le_bytes();
-    map.extend(u32::try_from(header.len()).unwrap_or(0).to_le_bytes());
-    for (name, value) in header {
+    map.extend(u32::try_from(headers.len()).unwrap_or(0).to_le_bytes());
+    for (name, value) in headers {
         map.extend(size(name));
         map.extend(size(value));
     }
-    for (name, value) in header {
+    for (name, value) in headers {
         for part in [name, value] {
             map.extend(part.as_bytes());
             map.push(0);
         }
     }
-    unsafe {
+    unit(unsafe {
         proxy_send_local_response(
             status,
             null_mut(),
@@ -206,7 +204,7 @@ pub fn reply(status: u32, header: &[(&str, &str)], body: &[u8]) -> u32 {
             map.len(),
             -1,
         )
-    }
+    })
 }
 
 /// Makes a context the effective one.

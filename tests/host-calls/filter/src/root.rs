@@ -32,9 +32,10 @@ impl Context for Root {
     fn on_http_call_response(&mut self, call: u32, headers: usize, body: usize, _: usize) {
         let Some(case) = vm::with(|vm| vm.calls.remove(&call)) else { return };
         let status = raw::header(Map::CallResponse, ":status").unwrap_or_default();
-        let status = if headers == 0 { "no headers".replace(' ', "-") } else { status };
+        let status = if headers == 0 { "no-headers".to_string() } else { status };
         let text = raw::buffer(Buffer::CallResponse, 0, body).unwrap_or_default();
-        let text = if text.len() > 20 { format!("{}-bytes", text.len()) } else { printed(&text) };
+        // The wording of Envoy's own answers is its own.
+        let text = if text.len() > 20 { "long".to_string() } else { printed(&text) };
         note(&case, format!("call({status},{text})"));
         run(&case, "call");
     }
@@ -71,9 +72,9 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        for case in vm::with(|vm| std::mem::take(&mut vm.ticks)) {
+        for (case, phase) in vm::with(|vm| std::mem::take(&mut vm.later)) {
             note(&case, "tick");
-            run(&case, "tick");
+            run(&case, &phase);
         }
     }
 

@@ -42,11 +42,6 @@ impl Script {
     pub fn phase(&self, name: &str) -> Vec<Op> {
         self.0.get(name).cloned().unwrap_or_default()
     }
-
-    /// Whether anything is to be done in a phase.
-    pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
 }
 
 fn op(text: &str) -> Op {

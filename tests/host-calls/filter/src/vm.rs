@@ -36,8 +36,8 @@ pub struct Vm {
     pub streams: BTreeMap<u32, String>,
     /// Which case a call belongs to.
     pub calls: BTreeMap<u32, String>,
-    /// Cases that wait for the next tick.
-    pub ticks: Vec<String>,
+    /// Cases that wait for the next tick, and the phase to run.
+    pub later: Vec<(String, String)>,
 }
 
 thread_local! {
