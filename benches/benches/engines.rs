@@ -17,6 +17,7 @@ fn log() -> Log {
         sole_gateway: true,
         takeover_ms: 500,
         delivery_parallel: 64,
+        delivery_per_second: 0,
         handback_hold_ms: 300,
         mirror_grace_ms: 0,
         remember_ids_ms: 86_400_000,

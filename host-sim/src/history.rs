@@ -116,4 +116,6 @@ pub struct History {
     pub notes: Vec<Note>,
     /// Samples of the logs.
     pub samples: Vec<Sample>,
+    /// Requests that came to the services in the cloud, per second of virtual time.
+    pub cloud_load: Vec<u32>,
 }

@@ -567,3 +567,31 @@ fn a_session_at_rest_leaves_memory_and_comes_back_as_it_was() {
     let next = desk.number("s", "b");
     assert_eq!((next.epoch, next.seq), (n.epoch, 2));
 }
+
+/// What a thousand sites have kept for one cloud comes at the pace that each was given.
+#[test]
+fn a_bound_per_second_paces_what_is_delivered() {
+    let mut paced = config();
+    paced.delivery_per_second = 10;
+    let mut desk = Desk::with(paced, MemoryStore::new());
+    for n in 0..30 {
+        desk.number(&format!("s{n}"), "a");
+    }
+    desk.pass(TAKEOVER_MS);
+    let mut to_primary = 0;
+    for _ in 0..10 {
+        for delivery in std::mem::take(&mut desk.deliveries) {
+            to_primary += u64::from(delivery.replica == Replica::Primary);
+            desk.deliver_ok(&delivery);
+        }
+        desk.pass(100);
+    }
+    assert!((9..=11).contains(&to_primary), "{to_primary} in the first second");
+    for _ in 0..30 {
+        for delivery in std::mem::take(&mut desk.deliveries) {
+            desk.deliver_ok(&delivery);
+        }
+        desk.pass(100);
+    }
+    assert_eq!(desk.log.status().entries, 0, "all of it comes in the end");
+}

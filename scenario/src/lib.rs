@@ -8,6 +8,9 @@ mod check;
 mod fault;
 mod load;
 mod read;
+mod shape;
+mod tree;
+mod valid;
 
 pub use self::check::Expect;
 pub use self::fault::{
@@ -15,7 +18,8 @@ pub use self::fault::{
     ServiceFault, Site, What,
 };
 pub use self::load::{Load, Methods};
-pub use self::read::{Problem, Problems, read, to_yaml};
+pub use self::read::{Problem, Problems, read, to_yaml, validate};
+pub use self::valid::PROMISES;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,27 @@
 //! The promises, one file each, judged by what clients and replicas saw.
 
-use crate::history::History;
+mod expected;
+mod lost;
+mod noticed;
+mod order;
+mod seen;
+mod silent;
+mod stale;
+mod stalled;
+mod twice;
+mod weak;
+
+#[cfg(test)]
+mod hand;
+
+use self::seen::Seen;
+use crate::history::{History, Micros, Session};
 use crate::run::Ended;
-use scenario::Scenario;
+use scenario::{ReplicaFault as Replica, Scenario};
+use std::fmt;
+
+/// How many findings of each promise are spelled out; the rest is counted only.
+const EXAMPLES: usize = 5;
 
 /// What can be broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +44,45 @@ pub enum Promise {
     Expected,
 }
 
+impl Promise {
+    /// All of them, in their order.
+    pub const ALL: [Promise; 8] = [
+        Promise::Lost,
+        Promise::Twice,
+        Promise::Order,
+        Promise::Stale,
+        Promise::Silent,
+        Promise::Noticed,
+        Promise::Stalled,
+        Promise::Expected,
+    ];
+
+    /// Its name, as in `expect.broken`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Promise::Lost => "lost",
+            Promise::Twice => "twice",
+            Promise::Order => "order",
+            Promise::Stale => "stale",
+            Promise::Silent => "silent",
+            Promise::Noticed => "noticed",
+            Promise::Stalled => "stalled",
+            Promise::Expected => "expected",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Promise> {
+        Promise::ALL.into_iter().find(|promise| promise.name() == name)
+    }
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -43,7 +101,67 @@ pub struct Verdict {
     pub broken: Vec<Broken>,
 }
 
-/// Judges a run.
-pub fn judge(_scenario: &Scenario, _history: &History, _ended: &Ended) -> Verdict {
-    Verdict::default()
+impl Verdict {
+    /// Whether this one is broken.
+    pub fn breaks(&self, promise: Promise) -> bool {
+        self.broken.iter().any(|broken| broken.promise == promise)
+    }
+}
+
+/// Judges a run. What the scenario says must be broken (`expect.broken`) is left out where it is,
+/// and a finding of [`Promise::Expected`] where it is not.
+pub fn judge(scenario: &Scenario, history: &History, ended: &Ended) -> Verdict {
+    let seen = Seen::new(scenario, history, ended);
+    let found = [
+        lost::judge(&seen),
+        twice::judge(&seen),
+        order::judge(&seen),
+        stale::judge(&seen),
+        silent::judge(&seen),
+        noticed::judge(&seen),
+        stalled::judge(&seen),
+        expected::judge(&seen),
+    ];
+    let broken = Promise::ALL
+        .into_iter()
+        .zip(found)
+        .filter(|(_, finds)| finds.count > 0)
+        .map(|(promise, Finds { count, examples })| Broken { promise, count, examples })
+        .collect();
+    expected::inverted(&scenario.expect.broken, Verdict { broken })
+}
+
+/// The findings of one checker.
+#[derive(Default)]
+struct Finds {
+    count: u64,
+    examples: Vec<String>,
+}
+
+impl Finds {
+    /// Counts one more, and spells it out if it is among the first.
+    fn add(&mut self, text: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(text());
+        }
+    }
+}
+
+/// A moment in words.
+fn at(us: Micros) -> String {
+    format!("{}.{:06} s", us / 1_000_000, us % 1_000_000)
+}
+
+/// A replica in words.
+fn name(replica: Replica) -> &'static str {
+    match replica {
+        Replica::Primary => "the primary",
+        Replica::Secondary => "the secondary",
+    }
+}
+
+/// A session in words.
+fn who(session: Session) -> String {
+    format!("shop {}, session {}", session.shop, session.index)
 }

@@ -1,9 +1,8 @@
 //! What a process can do while something happens to it.
 
-use super::net::Fate;
 use super::queue::Due;
 use super::world::Kernel;
-use super::{Addr, ConnId, Event, Micros, NetEvent, NodeId, Timer};
+use super::{Addr, ConnId, Event, Micros, NetEvent, NodeId, Reach, Timer};
 use crate::history::{History, Note};
 use crate::rng::Rng;
 use crate::wire::{Frame, StreamNo};
@@ -70,23 +69,23 @@ impl Cx<'_> {
     /// Sends a frame over an open connection; nothing happens if it is closed.
     pub fn send(&mut self, conn: ConnId, stream: StreamNo, frame: Frame) {
         if self.tracing() {
-            let peer = self.kernel.peer(conn, self.me);
-            let peer = peer.map_or("nobody".into(), |n| self.kernel.nodes[n.0 as usize].name.clone());
+            let peer = self.kernel.peer(conn);
+            let peer =
+                peer.map_or("nobody".into(), |n| self.kernel.nodes[n.0 as usize].name.clone());
             let what = format!("→ {peer} #{}/{stream} {frame}", conn.0);
             self.trace(&what);
         }
-        self.kernel.send(conn, self.me, Some(stream), NetEvent::Frame(stream, frame));
+        self.kernel.send(conn, Some(stream), NetEvent::Frame(stream, frame));
     }
 
     /// Closes a connection, or gives up connecting.
     pub fn close(&mut self, conn: ConnId) {
-        self.kernel.close(conn, self.me);
+        self.kernel.close(conn);
     }
 
-    /// Whether a health check of `to`, done now, would find it answering within `timeout`:
-    /// both ways pass in time, and every process named is up.
-    pub fn reaches(&mut self, to: &[NodeId], timeout: Micros) -> bool {
-        self.kernel.reaches(self.me, to, timeout)
+    /// What would come of asking these processes, one behind the other, for a sign of life now.
+    pub fn reach(&mut self, to: &[NodeId]) -> Reach {
+        self.kernel.reach(self.me, to)
     }
 
     /// What clients and replicas saw.
@@ -114,35 +113,5 @@ impl Cx<'_> {
     pub fn trace(&mut self, what: &str) {
         let name = &self.kernel.nodes[self.me.0 as usize].name;
         self.kernel.trace.line(self.kernel.now, name, what);
-    }
-}
-
-impl Kernel {
-    fn connect(&mut self, from: NodeId, to: Addr) -> ConnId {
-        let conn = self.open(from, to);
-        let link = self.conns[&conn].link;
-        let there = self.delay(link);
-        let back = self.delay(link);
-        let (now, up) = (self.now, self.nodes[to.node.0 as usize].up);
-        let cut = link.and_then(|shop| self.links[shop as usize].cut);
-        let refused = cut == Some(scenario::Cut::Refuse);
-        let fates = link.map_or([Fate::Passes; 2], |shop| {
-            let to_cloud = self.to_cloud(from);
-            let link = &self.links[shop as usize];
-            [link.fate(to_cloud), link.fate(!to_cloud)]
-        });
-        if refused || (!up && fates == [Fate::Passes; 2]) {
-            self.push(now + there + back, Due::Net(from, conn, NetEvent::Refused));
-        } else if up && fates[0] == Fate::Passes {
-            self.push(now + there, Due::Net(to.node, conn, NetEvent::Opened(to.port)));
-            if let Some(way) = self.conns.get_mut(&conn) {
-                way.ways[0].newest = now + there;
-            }
-            self.send(conn, to.node, None, NetEvent::Connected);
-            if let Some(conn) = self.conns.get_mut(&conn) {
-                conn.ways[1].newest = conn.ways[1].newest.max(now + there + back);
-            }
-        }
-        conn
     }
 }

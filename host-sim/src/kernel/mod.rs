@@ -14,7 +14,7 @@ pub use self::cx::Cx;
 pub use self::net::{Conn, ConnId, LinkState};
 pub use self::queue::Queue;
 pub use self::trace::Trace;
-pub use self::world::World;
+pub use self::world::{Plan, World};
 
 use crate::wire::{Frame, StreamNo};
 
@@ -61,6 +61,17 @@ pub struct Addr {
     pub node: NodeId,
     /// Its port.
     pub port: Port,
+}
+
+/// What comes of asking for a sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It answers after so long.
+    After(Micros),
+    /// Somebody says that nobody is there.
+    Refused,
+    /// Nothing comes back.
+    Silent,
 }
 
 /// A process's own reminder; what the parts mean is its own affair.

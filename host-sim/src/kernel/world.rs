@@ -1,13 +1,12 @@
 //! The world: all processes, and the loop that lets the next thing happen.
 
 use super::cx::Cx;
-use super::net::{Conn, Fate, LinkState, Way, link_between};
+use super::net::{Conn, LinkState, link_between};
 use super::queue::{Due, Queue};
 use super::trace::Trace;
-use super::{Actor, Addr, ConnId, Event, Micros, NetEvent, NodeId, Place};
-use crate::history::History;
+use super::{Actor, ConnId, Event, Micros, NetEvent, NodeId, Place, Reach};
+use crate::history::{History, Note};
 use crate::rng::Rng;
-use crate::wire::StreamNo;
 use scenario::{Cut, Normal, What};
 use std::collections::BTreeMap;
 
@@ -33,7 +32,7 @@ pub enum Plan {
     /// Moves the wall clock of a place, milliseconds.
     Step(Place, i64),
     /// A connection whose bytes were swallowed is reset at last.
-    Tidy(ConnId),
+    Tidy(u64),
 }
 
 pub(super) struct Node {
@@ -53,24 +52,22 @@ pub struct Kernel {
     pub(super) now: Micros,
     pub(super) queue: Queue,
     pub(super) nodes: Vec<Node>,
-    pub(super) conns: BTreeMap<ConnId, Conn>,
+    pub(super) conns: BTreeMap<u64, Conn>,
     pub(super) links: Vec<LinkState>,
     pub(super) trace: Trace,
     pub(super) dying: Vec<(NodeId, Micros)>,
     pub(super) history: History,
     local: Rng,
-    order: Rng,
+    pub(super) order: Rng,
     normal: Normal,
     clocks: BTreeMap<Place, (i64, i64)>,
-    next_conn: u64,
+    pub(super) next_conn: u64,
     seed: u64,
     events: u64,
 }
 
 /// When the world begins, unix microseconds.
 const EPOCH_US: u64 = 1_800_000_000_000_000;
-/// How long it takes at most until a connection that lost bytes in a cut is reset afterwards.
-const TIDY_US: u64 = 2_000_000;
 
 impl Kernel {
     pub(super) fn push(&mut self, at: Micros, due: Due) {
@@ -99,164 +96,22 @@ impl Kernel {
         self.nodes[from.0 as usize].place != Place::Cloud
     }
 
-    pub(super) fn open(&mut self, from: NodeId, to: Addr) -> ConnId {
-        self.next_conn += 1;
-        let id = ConnId(self.next_conn);
-        let place = |node: NodeId| self.nodes[node.0 as usize].place;
-        let link = link_between(place(from), place(to.node));
-        self.conns.insert(id, Conn { from, to, link, ways: [Way::default(), Way::default()], closed: [false; 2] });
-        id
-    }
-
-    pub(super) fn peer(&self, conn: ConnId, me: NodeId) -> Option<NodeId> {
-        let conn = self.conns.get(&conn)?;
-        Some(if conn.from == me { conn.to.node } else { conn.from })
-    }
-
-    /// Sends something from one end of a connection to the other; of an exchange if one is named.
-    pub(super) fn send(
-        &mut self,
-        id: ConnId,
-        from: NodeId,
-        stream: Option<StreamNo>,
-        event: NetEvent,
-    ) {
-        let Some(conn) = self.conns.get(&id) else { return };
-        if !conn.closed[usize::from(conn.from != from)] {
-            self.transmit(id, from, stream, event);
-        }
-    }
-
-    fn transmit(&mut self, id: ConnId, from: NodeId, stream: Option<StreamNo>, event: NetEvent) {
-        let Some(conn) = self.conns.get(&id) else { return };
-        let (link, way) = (conn.link, usize::from(conn.from != from));
-        let to = if way == 0 { conn.to.node } else { conn.from };
-        let to_cloud = self.to_cloud(from);
-        let fate = link.map_or(Fate::Passes, |shop| self.links[shop as usize].fate(to_cloud));
-        let arrival = self.now + self.delay(link);
-        let now = self.now;
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        let way = &mut conn.ways[way];
-        if way.broken {
-            return;
-        }
-        let fate = if way.stalled.is_empty() { fate } else { Fate::Waits };
-        match fate {
-            Fate::Swallowed => way.broken = true,
-            Fate::Waits => way.stalled.push(event),
-            Fate::Passes => {
-                let before = match stream {
-                    Some(stream) => *way.last.get(&stream).unwrap_or(&0),
-                    None => way.newest,
-                };
-                let at = arrival.max(before + 1);
-                if let Some(stream) = stream {
-                    if way.last.len() > 64 {
-                        way.last.retain(|_, last| *last > now);
-                    }
-                    way.last.insert(stream, at);
-                }
-                way.newest = way.newest.max(at);
-                self.push(at, Due::Net(to, id, event));
-            }
-        }
-    }
-
-    /// Closes one end; the other one learns of it behind everything that was sent before.
-    pub(super) fn close(&mut self, id: ConnId, me: NodeId) {
-        let Some(conn) = self.conns.get(&id) else { return };
-        let mine = usize::from(conn.from != me);
-        if conn.closed[mine] {
-            return;
-        }
-        self.transmit(id, me, None, NetEvent::Closed);
-        self.closed(id, mine);
-    }
-
-    /// Notes that an end is closed, and forgets a connection whose both ends are.
-    pub(super) fn closed(&mut self, id: ConnId, end: usize) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        conn.closed[end] = true;
-        if conn.closed == [true; 2] && conn.ways.iter().all(|way| way.stalled.is_empty()) {
-            self.conns.remove(&id);
-        }
-    }
-
-    pub(super) fn reaches(&mut self, from: NodeId, to: &[NodeId], timeout: Micros) -> bool {
-        let Some(first) = to.first() else { return false };
+    pub(super) fn reach(&mut self, from: NodeId, to: &[NodeId]) -> Reach {
+        let Some(first) = to.first() else { return Reach::Silent };
         let place = |node: NodeId| self.nodes[node.0 as usize].place;
         let link = link_between(place(from), place(*first));
-        let up = to.iter().all(|n| self.nodes[n.0 as usize].up && !self.nodes[n.0 as usize].frozen);
-        let whole = link.is_none_or(|shop| self.links[shop as usize].cut.is_none());
-        up && whole && self.delay(link) + self.delay(link) < timeout
-    }
-
-    fn set_link(&mut self, shop: u32, cut: Option<Cut>) {
-        let before = std::mem::replace(&mut self.links[shop as usize].cut, cut);
-        if cut == Some(Cut::Refuse) {
-            self.reset_link(shop);
+        match link.and_then(|shop| self.links[shop as usize].cut) {
+            Some(Cut::Refuse) => return Reach::Refused,
+            Some(_) => return Reach::Silent,
+            None => {}
         }
-        if cut.is_some() || before.is_none() {
-            return;
-        }
-        let over: Vec<ConnId> =
-            self.conns.iter().filter(|(_, c)| c.link == Some(shop)).map(|(id, _)| *id).collect();
-        for id in over {
-            self.release(id);
-            if self.conns.get(&id).is_some_and(|c| c.ways.iter().any(|way| way.broken)) {
-                let wait = self.links[shop as usize].rng.below(TIDY_US);
-                self.push(self.now + wait, Due::World(Plan::Tidy(id)));
-            }
-        }
-    }
-
-    /// Lets go what waited for a stalled link, in order even across exchanges: it is one queue.
-    fn release(&mut self, id: ConnId) {
-        for way in 0..2 {
-            let Some(conn) = self.conns.get_mut(&id) else { return };
-            let from = if way == 0 { conn.from } else { conn.to.node };
-            for event in std::mem::take(&mut conn.ways[way].stalled) {
-                let stream = match &event {
-                    NetEvent::Frame(stream, _) => Some(*stream),
-                    _ => None,
-                };
-                if let Some(conn) = self.conns.get_mut(&id)
-                    && let Some(stream) = stream
-                {
-                    let newest = conn.ways[way].newest;
-                    conn.ways[way].last.insert(stream, newest);
-                }
-                self.transmit(id, from, stream, event);
-            }
-        }
-        if self.conns.get(&id).is_some_and(|conn| conn.closed == [true; 2]) {
-            self.conns.remove(&id);
-        }
-    }
-
-    fn reset_link(&mut self, shop: u32) {
-        let over: Vec<ConnId> =
-            self.conns.iter().filter(|(_, c)| c.link == Some(shop)).map(|(id, _)| *id).collect();
-        for id in over {
-            self.reset(id);
-        }
-    }
-
-    /// Both ends learn that a connection is gone.
-    fn reset(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        let mut notices = Vec::new();
-        for way in 0..2 {
-            conn.ways[way].broken = true;
-            conn.ways[way].stalled.clear();
-            let to = if way == 0 { conn.to.node } else { conn.from };
-            if !conn.closed[1 - way] {
-                notices.push((to, conn.ways[way].newest));
-            }
-        }
-        for (to, newest) in notices {
-            let at = self.now.max(newest) + 1 + self.order.below(500);
-            self.push(at, Due::Net(to, id, NetEvent::Closed));
+        let nodes = || to.iter().map(|n| &self.nodes[n.0 as usize]);
+        if nodes().any(|node| !node.up) {
+            Reach::Refused
+        } else if nodes().any(|node| node.frozen) {
+            Reach::Silent
+        } else {
+            Reach::After(self.delay(link) + self.delay(link))
         }
     }
 }
@@ -310,6 +165,11 @@ impl World {
         });
         self.actors.push(actor);
         id
+    }
+
+    /// Puts another process in the place of one that is down.
+    pub fn replace(&mut self, node: NodeId, actor: Box<dyn Actor>) {
+        self.actors[node.0 as usize] = actor;
     }
 
     /// Starts a process.
@@ -368,8 +228,21 @@ impl World {
         self.actors.get_mut(node.0 as usize)?.as_any().downcast_mut()
     }
 
+    /// Puts a note on the timeline.
+    pub fn note(&mut self, shop: Option<u32>, kind: &'static str, text: String) {
+        let at_us = self.kernel.now;
+        if self.kernel.trace.on() {
+            self.kernel.trace.line(at_us, "world", &format!("{kind}: {text}"));
+        }
+        self.kernel.history.notes.push(Note { at_us, shop, kind, text });
+    }
+
     /// Runs code in the place of a process.
-    pub fn with<R>(&mut self, node: NodeId, act: impl FnOnce(&mut dyn Actor, &mut Cx<'_>) -> R) -> R {
+    pub fn with<R>(
+        &mut self,
+        node: NodeId,
+        act: impl FnOnce(&mut dyn Actor, &mut Cx<'_>) -> R,
+    ) -> R {
         let mut cx = Cx { kernel: &mut self.kernel, me: node };
         act(self.actors[node.0 as usize].as_mut(), &mut cx)
     }
@@ -406,21 +279,8 @@ impl World {
         if state.frozen {
             return state.backlog.push(Due::Net(node, conn, event));
         }
-        let Some(known) = self.kernel.conns.get(&conn) else { return };
-        let end = usize::from(known.from != node);
-        if known.closed[end] {
-            if let NetEvent::Frame(..) = event {
-                // Nobody is there any more: the machine answers with a reset.
-                self.kernel.transmit(conn, node, None, NetEvent::Closed);
-            }
+        if !self.kernel.arrives(conn, &event) {
             return;
-        }
-        match event {
-            NetEvent::Closed => self.kernel.closed(conn, end),
-            NetEvent::Refused => {
-                self.kernel.conns.remove(&conn);
-            }
-            _ => {}
         }
         if self.kernel.trace.on() {
             let what = match &event {
@@ -432,7 +292,8 @@ impl World {
         self.with(node, |actor, cx| actor.event(cx, Event::Net(conn, event)));
     }
 
-    fn carry_out(&mut self, plan: Plan) {
+    /// Does something to the world, now.
+    pub fn carry_out(&mut self, plan: Plan) {
         if self.kernel.trace.on() {
             self.kernel.trace.line(self.kernel.now, "world", &format!("{plan:?}"));
         }
@@ -484,15 +345,8 @@ impl World {
         state.up = false;
         state.frozen = false;
         state.backlog.clear();
-        let open: Vec<ConnId> = self
-            .kernel
-            .conns
-            .iter()
-            .filter(|(_, c)| c.from == node || c.to.node == node)
-            .map(|(id, _)| *id)
-            .collect();
-        for conn in open {
-            self.kernel.close(conn, node);
+        for conn in self.kernel.ends_of(node) {
+            self.kernel.close(conn);
         }
     }
 }

@@ -17,6 +17,9 @@ use std::collections::VecDeque;
 /// Between the probes of a replica that is away, milliseconds; jitter of a quarter is added.
 const PROBE_EVERY_MS: u64 = 80;
 
+/// What may begin at once after a pause, as a time of the bound per second, milliseconds.
+const BURST_MS: u64 = 20;
+
 /// Delivery to one replica.
 #[derive(Debug, Default)]
 pub(super) struct Delivering {
@@ -27,6 +30,10 @@ pub(super) struct Delivering {
     probing: bool,
     /// It came back to a backlog that is not drained yet.
     pub(super) had_backlog: bool,
+    /// Until when what has begun uses up the bound per second, microseconds.
+    used_until_us: u64,
+    /// When a ready session may go out again; `None` while the bound holds nothing up.
+    turn_at_ms: Option<u64>,
 }
 
 impl Delivering {
@@ -43,6 +50,23 @@ impl Delivering {
 
     pub(super) fn is_away(&self) -> bool {
         self.probe_at_ms.is_some()
+    }
+
+    pub(super) fn next_turn_ms(&self) -> Option<u64> {
+        self.turn_at_ms
+    }
+
+    /// Whether the bound per second lets one more begin now; if not, notes when it will.
+    fn has_turn(&mut self, now: Now) -> bool {
+        let free_ms = (self.used_until_us / 1000).saturating_sub(BURST_MS);
+        self.turn_at_ms = (free_ms > now.mono_ms).then_some(free_ms);
+        self.turn_at_ms.is_none()
+    }
+
+    fn use_turn(&mut self, now: Now, per_second: u64) {
+        if let Some(each_us) = 1_000_000_u64.checked_div(per_second) {
+            self.used_until_us = self.used_until_us.max(now.mono_ms * 1000) + each_us;
+        }
     }
 }
 
@@ -177,7 +201,13 @@ impl Log {
     pub(super) fn pump(&mut self, now: Now, replica: Replica) {
         let r = replica.index();
         let grace = self.grace_ms();
-        while !self.is_away(replica) && self.delivering[r].under_way < self.config.delivery_parallel
+        let (parallel, per_second) =
+            (self.config.delivery_parallel, self.config.delivery_per_second);
+        self.delivering[r].turn_at_ms = None;
+        while !self.is_away(replica)
+            && !self.delivering[r].ready.is_empty()
+            && self.delivering[r].under_way < parallel
+            && self.delivering[r].has_turn(now)
         {
             let Some(key) = self.delivering[r].ready.pop_front() else { break };
             let Some(session) = self.sessions.get_mut(&key) else { continue };
@@ -191,6 +221,7 @@ impl Log {
                     session.lanes[r].delivering = Some(seq);
                     let number = session.number(seq);
                     self.delivering[r].under_way += 1;
+                    self.delivering[r].use_turn(now, per_second);
                     self.staged.push(Staged::Deliver { replica, session: key, number });
                 }
             }

@@ -49,6 +49,8 @@ pub struct LogConfig {
     pub takeover_ms: u64,
     /// Sessions under delivery at once, per replica.
     pub delivery_parallel: usize,
+    /// Deliveries begun in a second, per replica; 0: no bound.
+    pub delivery_per_second: u64,
     /// The longest that a hand-back holds a write.
     pub handback_hold_ms: u64,
     /// In `mirror: envoy`, how long the mirror's copy is waited for.
@@ -382,6 +384,7 @@ impl Log {
     pub fn next_wake_ms(&self) -> Option<u64> {
         let probes = self.delivering.iter().filter_map(Delivering::next_probe_ms);
         probes
+            .chain(self.delivering.iter().filter_map(Delivering::next_turn_ms))
             .chain(self.takeovers.front().map(|(at, ..)| *at))
             .chain(self.timers.first().map(|(at, _)| *at))
             .chain(self.resting.first().map(|(at, _)| *at))

@@ -132,6 +132,13 @@ pub struct Event {
 }
 
 impl Log {
+    /// The latest events from this number on, the oldest first.
+    pub fn events_from(&self, seq: u64) -> impl Iterator<Item = &Event> {
+        let events = &self.cases.events;
+        let passed = events.front().map_or(0, |first| seq.saturating_sub(first.seq));
+        events.iter().skip(usize::try_from(passed).unwrap_or(usize::MAX))
+    }
+
     /// How it stands now.
     pub fn status(&self) -> Status {
         let lag = |replica| self.sessions.values().map(|s| s.lag(replica)).sum();

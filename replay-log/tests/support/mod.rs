@@ -20,6 +20,7 @@ pub fn config() -> LogConfig {
         sole_gateway: true,
         takeover_ms: TAKEOVER_MS,
         delivery_parallel: 8,
+        delivery_per_second: 0,
         handback_hold_ms: HOLD_MS,
         mirror_grace_ms: 200,
         remember_ids_ms: 86_400_000,

@@ -42,6 +42,7 @@ fn open(store: &MemoryStore, now: Now, random: u8) -> Log {
         sole_gateway: true,
         takeover_ms: 500,
         delivery_parallel: 2,
+        delivery_per_second: 0,
         handback_hold_ms: 300,
         mirror_grace_ms: 0,
         remember_ids_ms: 86_400_000,

@@ -59,6 +59,8 @@ pub struct LogSection {
     pub delivery_timeout: Duration,
     /// Sessions delivered at once, per replica.
     pub delivery_parallel: usize,
+    /// Deliveries begun in a second, per replica; 0: no bound.
+    pub delivery_per_second: u64,
     /// The longest that a hand-back holds writes, milliseconds.
     pub handback_hold_ms: u64,
     /// How long the mirror has before the log delivers, milliseconds.
@@ -179,6 +181,7 @@ fn log(mut fields: Fields, problems: &mut Problems) -> Option<LogSection> {
     let takeover_ms = number("takeover_ms", 500, 10..=60_000);
     let delivery_timeout = number("delivery_timeout_ms", 2000, 100..=600_000);
     let delivery_parallel = number("delivery_parallel", 64, 1..=4096);
+    let delivery_per_second = number("delivery_per_second", 0, 0..=1_000_000);
     let handback_hold_ms = number("handback_hold_ms", 300, 0..=10_000);
     let mirror_grace_ms = number("mirror_grace_ms", 200, 0..=60_000);
     let remember_ids_ms = number("remember_ids_ms", DAY_MS, 1000..=365 * DAY_MS);
@@ -194,6 +197,7 @@ fn log(mut fields: Fields, problems: &mut Problems) -> Option<LogSection> {
         takeover_ms,
         delivery_timeout: Duration::from_millis(delivery_timeout),
         delivery_parallel: delivery_parallel as usize,
+        delivery_per_second,
         handback_hold_ms,
         mirror_grace_ms,
         remember_ids_ms,

@@ -22,6 +22,7 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     assert_eq!(log.mirror_cluster, None);
     assert!(log.sole_gateway);
     assert_eq!((log.takeover_ms, log.delivery_timeout), (500, Duration::from_secs(2)));
+    assert_eq!(log.delivery_per_second, 0);
     assert_eq!((log.delivery_parallel, log.handback_hold_ms, log.mirror_grace_ms), (64, 300, 200));
     assert_eq!((log.remember_ids_ms, log.remember_ids_bytes), (86_400_000, 268_435_456));
     assert_eq!((log.session_idle_ms, log.max_bytes), (604_800_000, 8_589_934_592));

@@ -1,1 +1,0 @@
-//! A whole plan from a seed.

@@ -1,0 +1,66 @@
+//! One request of a downstream and what has become of it.
+
+use super::config::Route;
+use super::plugin::Root;
+use crate::kernel::{ConnId, Micros, Port};
+use crate::wire::{Headers, StreamNo};
+
+/// An exchange.
+pub(super) struct Exchange {
+    pub worker: usize,
+    pub port: Port,
+    pub down: (ConnId, StreamNo),
+    /// The filter's context for it, if its listener has a filter.
+    pub filter: Option<(Root, u32)>,
+    pub request: Request,
+    pub response: Response,
+    pub router: Option<Router>,
+    /// When something last moved.
+    pub touched_us: Micros,
+}
+
+/// The request, as far as it has come.
+#[derive(Default)]
+pub(super) struct Request {
+    /// Headers as the filter has left them.
+    pub headers: Headers,
+    /// What has come of the body; for a retry all of it is kept.
+    pub body: Vec<u8>,
+    /// All of it is here.
+    pub ended: bool,
+    /// The filter has let it go on.
+    pub passed: bool,
+    /// The filter has been shown it to its end.
+    pub shown: usize,
+}
+
+/// The response, as far as it has come.
+#[derive(Default)]
+pub(super) struct Response {
+    /// Its head is out, or on its way through the filter.
+    pub begun: bool,
+    /// The filter holds it.
+    pub held: bool,
+    pub headers: Headers,
+    pub body: Vec<u8>,
+    pub ended: bool,
+    /// The head is with the client.
+    pub sent: bool,
+}
+
+/// The router at work.
+pub(super) struct Router {
+    pub route: Route,
+    /// What goes upstream.
+    pub headers: Headers,
+    /// Counts attempts; timers of an earlier one are void.
+    pub attempt: u64,
+    pub retries_left: u32,
+    /// Priorities that have been tried.
+    pub tried: Vec<usize>,
+    /// Where the current attempt is.
+    pub at: Option<(ConnId, StreamNo)>,
+    /// How much of the body the current attempt has sent; all of it and the end.
+    pub sent: usize,
+    pub sent_end: bool,
+}

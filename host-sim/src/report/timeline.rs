@@ -1,0 +1,207 @@
+//! The timeline: what happened when, in few lines.
+
+use super::words::{count, moment, some};
+use crate::history::{Micros, Note};
+use crate::run::Report;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+/// What follows within this of its like is the same line.
+const SAME_US: Micros = 1_000_000;
+/// With more shops than this, what happens at several of them is one line.
+const SHOPS: u32 = 4;
+/// More lines than this are left out in the middle.
+const LINES: usize = 60;
+
+/// One line: notes of one kind, close together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The first.
+    pub at_us: Micros,
+    /// The last.
+    pub until_us: Micros,
+    /// Their kind.
+    pub kind: &'static str,
+    /// What the first says.
+    pub text: String,
+    /// How many.
+    pub notes: u64,
+    /// At which shops.
+    pub shops: BTreeSet<u32>,
+}
+
+/// The moments of a run.
+pub fn moments(report: &Report) -> Vec<Moment> {
+    let merge = report.scenario.stack.shops > SHOPS;
+    let mut notes: Vec<&Note> = report.history.notes.iter().collect();
+    notes.sort_by_key(|note| note.at_us);
+    let mut moments: Vec<Moment> = Vec::new();
+    let mut open: BTreeMap<(&'static str, Option<u32>), usize> = BTreeMap::new();
+    for note in notes {
+        let key = (note.kind, note.shop.filter(|_| !merge));
+        let last = open.get(&key).and_then(|at| moments.get_mut(*at));
+        if let Some(last) = last
+            && note.at_us <= last.until_us + SAME_US
+            && (!mark(note.kind) || alike(&last.text, &note.text))
+        {
+            last.until_us = note.at_us;
+            last.notes += 1;
+            last.shops.extend(note.shop);
+            continue;
+        }
+        open.insert(key, moments.len());
+        moments.push(Moment {
+            at_us: note.at_us,
+            until_us: note.at_us,
+            kind: note.kind,
+            text: note.text.clone(),
+            notes: 1,
+            shops: note.shop.into_iter().collect(),
+        });
+    }
+    moments
+}
+
+/// Whether a kind is told with its words, which must then be the same in one line.
+fn mark(kind: &str) -> bool {
+    matches!(kind, "fault" | "healed")
+}
+
+/// The same but for numbers, as the number of a shop.
+fn alike(a: &str, b: &str) -> bool {
+    let words = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+    words(a) == words(b)
+}
+
+impl Moment {
+    /// What happened, in words.
+    pub fn words(&self, shops: u32) -> String {
+        let mut text = String::new();
+        match (shops > 1, self.shops.len(), self.shops.first()) {
+            (true, 1, Some(shop)) => text = format!("shop {shop}: "),
+            (true, 2.., _) => text = format!("{} shops: ", count(self.shops.len() as u64)),
+            _ => {}
+        }
+        text.push_str(&self.text);
+        let more = self.notes.saturating_sub(self.shops.len().max(1) as u64);
+        if more > 0 {
+            let _ = write!(text, ", and {} more", count(more));
+        }
+        if self.until_us > self.at_us {
+            let _ = write!(text, " until {}", moment(self.until_us));
+        }
+        text
+    }
+}
+
+/// The timeline.
+pub fn timeline(report: &Report) -> String {
+    let shops = report.scenario.stack.shops;
+    let all = moments(report);
+    let hidden = all.len().saturating_sub(LINES);
+    let mut text = String::new();
+    for (n, at) in all.iter().enumerate() {
+        if hidden > 0 && n == LINES * 2 / 3 {
+            let _ = writeln!(
+                text,
+                "{:>10}  {} left out; --json has all",
+                "…",
+                some(hidden as u64, "line")
+            );
+        }
+        if hidden == 0 || n < LINES * 2 / 3 || n >= LINES * 2 / 3 + hidden {
+            let kind = at.kind.replace('_', " ");
+            let _ = writeln!(text, "{:>10}  {kind:<14}{}", moment(at.at_us), at.words(shops));
+        }
+    }
+    for (when, what, words) in end(report) {
+        let _ = writeln!(text, "{:>10}  {what:<14}{words}", when.map_or("–".into(), moment));
+    }
+    text
+}
+
+/// The last lines: the end of the load, and when all was at rest.
+pub fn end(report: &Report) -> Vec<(Option<Micros>, &'static str, String)> {
+    let ended = &report.ended;
+    let load = "the load is over, everything is mended".to_string();
+    let resting: Vec<Micros> = ended.at_rest_us.iter().filter_map(|at| *at).collect();
+    let missing = ended.at_rest_us.len() - resting.len();
+    let rest = if missing > 0 {
+        let shops = some(missing as u64, "shop");
+        (None, "stalled", format!("{shops} of {} never came to rest", ended.at_rest_us.len()))
+    } else {
+        (resting.into_iter().max(), "at rest", "both replicas have everything".to_string())
+    };
+    vec![(Some(ended.healed_us), "clients stop", load), rest]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{self, note};
+    use super::*;
+
+    #[test]
+    fn every_moment_has_a_line() {
+        let expected = "    1.00 s  fault         shop 0: the link lets nothing through
+    2.21 s  pinned        shop 0: session 0 goes to the secondary
+    4.00 s  healed        shop 0: the link is there again
+    4.26 s  handed back   shop 0: session 0 goes back to the primary
+    6.00 s  clients stop  the load is over, everything is mended
+    6.50 s  at rest       both replicas have everything
+";
+        assert_eq!(timeline(&sample::report()), expected);
+    }
+
+    #[test]
+    fn sessions_that_move_together_are_one_line() {
+        let mut report = sample::report();
+        let pin = |n: u64| note(2210 + n, Some(0), "pinned", &format!("session {n} is pinned"));
+        report.history.notes = (0..20).map(pin).collect();
+        let text = timeline(&report);
+        let line =
+            "    2.21 s  pinned        shop 0: session 0 is pinned, and 19 more until 2.23 s\n";
+        assert!(text.starts_with(line), "{text}");
+        report.history.notes.push(note(9_000, Some(0), "pinned", "session 1 is pinned"));
+        assert_eq!(moments(&report).len(), 2, "what is far apart is not one moment");
+    }
+
+    #[test]
+    fn many_shops_share_their_lines() {
+        let mut report = sample::report();
+        report.scenario.stack.shops = 1000;
+        let heal = |shop| note(4000, Some(shop), "healed", "the link is there again");
+        report.history.notes = (0..1000).map(heal).collect();
+        let text = timeline(&report);
+        let line = "    4.00 s  healed        1,000 shops: the link is there again\n";
+        assert!(text.starts_with(line), "{text}");
+    }
+
+    #[test]
+    fn different_faults_stay_apart() {
+        let mut report = sample::report();
+        report.history.notes = vec![
+            note(1000, None, "fault", "the link lets nothing through"),
+            note(1000, None, "fault", "edge-envoy is killed"),
+        ];
+        assert_eq!(moments(&report).len(), 2);
+    }
+
+    #[test]
+    fn a_long_timeline_is_cut_in_the_middle() {
+        let mut report = sample::report();
+        let flap = |n: u64| note(n * 5_000, None, "fault", "down");
+        report.history.notes = (0..1000).map(flap).collect();
+        let text = timeline(&report);
+        assert_eq!(text.lines().count(), LINES + 3);
+        assert!(text.contains("…  940 lines left out; --json has all\n"), "{text}");
+        assert!(text.contains(&moment(999 * 5_000_000)));
+    }
+
+    #[test]
+    fn a_shop_that_never_rests_is_said_last() {
+        let mut report = sample::report();
+        report.ended.at_rest_us[1] = None;
+        let text = timeline(&report);
+        assert!(text.ends_with("–  stalled       1 shop of 2 never came to rest\n"), "{text}");
+    }
+}

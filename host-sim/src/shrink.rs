@@ -1,1 +1,0 @@
-//! The smallest plan that still breaks the same promise.
