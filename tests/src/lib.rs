@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod host_calls;
+pub mod scenario;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use client::{Answer, Client};
