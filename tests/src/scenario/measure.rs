@@ -124,7 +124,7 @@ pub fn drain(sites: &Sites, scenario: &Scenario) -> JoinHandle<Duration> {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        limit
+        if limit.is_zero() { limit } else { Duration::MAX }
     })
 }
 
