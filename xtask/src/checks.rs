@@ -43,7 +43,7 @@ pub fn ci(lint_only: bool) -> Result<()> {
     finish(vec![
         timed("format", || run(repo::cargo().args(["fmt", "--all", "--check"]))),
         timed("lint", lint),
-        timed("lint of the filter", lint_filter),
+        timed("lint of the filters", lint_filters),
         timed("tidy", tidy::run),
     ])?;
     if lint_only { Ok(()) } else { test(&[]) }
@@ -75,9 +75,10 @@ impl Step {
     }
 }
 
-/// Every crate that runs on this machine; the filter runs in Envoy only, and the package `tests`
+/// Every crate that runs on this machine; the filters run in Envoy only, and the package `tests`
 /// has a step of its own.
-const NATIVE: [&str; 3] = ["--workspace", "--exclude=reprise-filter", "--exclude=tests"];
+const NATIVE: [&str; 4] =
+    ["--workspace", "--exclude=reprise-filter", "--exclude=host-calls-probe", "--exclude=tests"];
 
 fn units() -> Result<()> {
     run(runner().args(NATIVE))
@@ -166,14 +167,18 @@ fn has_nextest() -> bool {
 }
 
 fn lint() -> Result<()> {
-    run(repo::cargo()
-        .args(["clippy", "--workspace", "--exclude=reprise-filter", "--all-targets"])
-        .args(["--", "--deny=warnings"]))
+    run(repo::cargo().args(["clippy", "--workspace", "--exclude=reprise-filter"]).args([
+        "--exclude=host-calls-probe",
+        "--all-targets",
+        "--",
+        "--deny=warnings",
+    ]))
 }
 
-fn lint_filter() -> Result<()> {
+fn lint_filters() -> Result<()> {
     run(repo::cargo()
-        .args(["clippy", "--package=reprise-filter", "--target=wasm32-wasip1"])
+        .args(["clippy", "--package=reprise-filter", "--package=host-calls-probe"])
+        .args(["--target=wasm32-wasip1"])
         .args(["--", "--deny=warnings"]))
 }
 

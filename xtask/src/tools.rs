@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Result, anyhow, bail};
 
-pub use build::{build_filter, build_service, fingerprint};
+pub use build::{build_filter, build_probe_filter, build_service, fingerprint};
 pub use envoy::find_envoy;
 pub use wasm_tests::{node_directory, wasm_test_runner};
 

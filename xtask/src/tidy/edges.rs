@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A witness: it must not share what it is to check.
     ("demo", &[]),
     ("xtask", &["demo"]),
+    ("host-calls-probe", &[]),
 ];
 const LEAVES: &[&str] = &["tests", "benches"];
 

@@ -12,16 +12,28 @@ use crate::repo;
 /// Builds the filter for Envoy and lays it at `target/filter/reprise_filter.wasm`, where the
 /// configurations look for it. The file is replaced only if its bytes differ.
 pub fn build_filter() -> Result<PathBuf> {
-    eprintln!("building the filter");
+    build_wasm("reprise-filter")
+}
+
+/// Builds the filter that shows what a host does, and lays it at
+/// `target/filter/host_calls_probe.wasm`.
+pub fn build_probe_filter() -> Result<PathBuf> {
+    build_wasm("host-calls-probe")
+}
+
+fn build_wasm(package: &str) -> Result<PathBuf> {
+    eprintln!("building {package}");
     run(repo::cargo().args([
         "build",
         "--quiet",
-        "--package=reprise-filter",
+        "--package",
+        package,
         "--profile=filter",
         "--target=wasm32-wasip1",
     ]))?;
-    let built = repo::target().join("wasm32-wasip1/filter/reprise_filter.wasm");
-    let place = repo::root().join("target/filter/reprise_filter.wasm");
+    let file = format!("{}.wasm", package.replace('-', "_"));
+    let built = repo::target().join("wasm32-wasip1/filter").join(&file);
+    let place = repo::root().join("target/filter").join(&file);
     lay(&built, &place)?;
     Ok(place)
 }
