@@ -94,45 +94,48 @@ impl Moment {
     }
 }
 
-/// The timeline.
-pub fn timeline(report: &Report) -> String {
-    let shops = report.scenario.stack.shops;
-    let all = moments(report);
-    let hidden = all.len().saturating_sub(LINES);
-    let mut text = String::new();
-    for (n, at) in all.iter().enumerate() {
-        if hidden > 0 && n == LINES * 2 / 3 {
-            let _ = writeln!(
-                text,
-                "{:>10}  {} left out; --json has all",
-                "…",
-                some(hidden as u64, "line")
-            );
+/// The lines of a run: when, what, in words. What never came has no time.
+pub fn lines(report: &Report) -> Vec<(Option<Micros>, String, String)> {
+    let (ended, shops) = (&report.ended, report.scenario.stack.shops);
+    let line = |at: &Moment| (Some(at.at_us), at.kind.replace('_', " "), at.words(shops));
+    let mut lines: Vec<_> = moments(report).iter().map(line).collect();
+    let load = "the load is over, everything is mended".to_string();
+    lines.push((Some(ended.healed_us), "clients stop".to_string(), load));
+    lines.sort_by_key(|(at, ..)| *at);
+    let resting: Vec<Micros> = ended.at_rest_us.iter().filter_map(|at| *at).collect();
+    let missing = (ended.at_rest_us.len() - resting.len()) as u64;
+    lines.push(match missing {
+        0 => {
+            let words = "both replicas have everything".to_string();
+            (resting.into_iter().max(), "at rest".to_string(), words)
         }
-        if hidden == 0 || n < LINES * 2 / 3 || n >= LINES * 2 / 3 + hidden {
-            let kind = at.kind.replace('_', " ");
-            let _ = writeln!(text, "{:>10}  {kind:<14}{}", moment(at.at_us), at.words(shops));
+        _ => {
+            let of = ended.at_rest_us.len();
+            let words = format!("{} of {of} never came to rest", some(missing, "shop"));
+            (None, "stalled".to_string(), words)
         }
-    }
-    for (when, what, words) in end(report) {
-        let _ = writeln!(text, "{:>10}  {what:<14}{words}", when.map_or("–".into(), moment));
-    }
-    text
+    });
+    lines
 }
 
-/// The last lines: the end of the load, and when all was at rest.
-pub fn end(report: &Report) -> Vec<(Option<Micros>, &'static str, String)> {
-    let ended = &report.ended;
-    let load = "the load is over, everything is mended".to_string();
-    let resting: Vec<Micros> = ended.at_rest_us.iter().filter_map(|at| *at).collect();
-    let missing = ended.at_rest_us.len() - resting.len();
-    let rest = if missing > 0 {
-        let shops = some(missing as u64, "shop");
-        (None, "stalled", format!("{shops} of {} never came to rest", ended.at_rest_us.len()))
-    } else {
-        (resting.into_iter().max(), "at rest", "both replicas have everything".to_string())
-    };
-    vec![(Some(ended.healed_us), "clients stop", load), rest]
+/// The timeline.
+pub fn timeline(report: &Report) -> String {
+    let lines = lines(report);
+    let (first, last) = (LINES * 2 / 3, LINES / 3);
+    let mut text = String::new();
+    for (n, (at, what, words)) in lines.iter().enumerate() {
+        let hidden = lines.len().saturating_sub(LINES);
+        if hidden > 0 && (first..lines.len() - last).contains(&n) {
+            if n == first {
+                let left = some(hidden as u64, "line");
+                let _ = writeln!(text, "{:>10}  {left} left out; --json has all", "…");
+            }
+            continue;
+        }
+        let at = at.map_or("–".into(), moment);
+        let _ = writeln!(text, "{at:>10}  {what:<14}{words}");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -192,8 +195,8 @@ mod tests {
         let flap = |n: u64| note(n * 5_000, None, "fault", "down");
         report.history.notes = (0..1000).map(flap).collect();
         let text = timeline(&report);
-        assert_eq!(text.lines().count(), LINES + 3);
-        assert!(text.contains("…  940 lines left out; --json has all\n"), "{text}");
+        assert_eq!(text.lines().count(), LINES + 1);
+        assert!(text.contains("…  942 lines left out; --json has all\n"), "{text}");
         assert!(text.contains(&moment(999 * 5_000_000)));
     }
 
