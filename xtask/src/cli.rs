@@ -3,6 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::demo::DemoArgs;
+use crate::fuzz::FuzzArgs;
+use crate::mutants::MutantsArgs;
 use crate::up::UpArgs;
 
 /// The tasks of this repository.
@@ -29,6 +31,10 @@ pub enum Task {
     Ci(CiArgs),
     /// Check dependency edges, sources, and that the documentation names what exists.
     Tidy,
+    /// Plant bugs one by one and see that the simulator finds each of them.
+    Mutants(MutantsArgs),
+    /// Let libFuzzer look for bytes that make something panic.
+    Fuzz(FuzzArgs),
 }
 
 /// Arguments of `test`.

@@ -13,6 +13,8 @@ extern crate self as xtask;
 pub mod checks;
 pub mod cli;
 pub mod demo;
+pub mod fuzz;
+pub mod mutants;
 pub mod repo;
 pub mod stack;
 pub mod tidy;

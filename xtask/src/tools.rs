@@ -2,6 +2,7 @@
 
 mod build;
 mod envoy;
+mod fuzzer;
 mod venv;
 mod wasm_tests;
 
@@ -10,8 +11,10 @@ use std::sync::OnceLock;
 
 use anyhow::{Result, anyhow, bail};
 
-pub use build::{build_filter, build_probe_filter, build_service, fingerprint};
+pub(crate) use build::run;
+pub use build::{build_filter, build_mutants, build_probe_filter, build_service, fingerprint};
 pub use envoy::find_envoy;
+pub use fuzzer::cargo_fuzz;
 pub use wasm_tests::{node_directory, wasm_test_runner};
 
 /// Names an Envoy to use, before any other is looked for.
