@@ -36,13 +36,16 @@ pub fn moments(report: &Report) -> Vec<Moment> {
     let mut notes: Vec<&Note> = report.history.notes.iter().collect();
     notes.sort_by_key(|note| note.at_us);
     let mut moments: Vec<Moment> = Vec::new();
-    let mut open: BTreeMap<(&'static str, Option<u32>), usize> = BTreeMap::new();
+    let mut open: BTreeMap<(&'static str, Option<u32>, String), usize> = BTreeMap::new();
     for note in notes {
-        let key = (note.kind, note.shop.filter(|_| !merge));
+        if note.kind == "started" && note.at_us == 0 {
+            // Everything starts before the load.
+            continue;
+        }
+        let key = (note.kind, note.shop.filter(|_| !merge), alike(note));
         let last = open.get(&key).and_then(|at| moments.get_mut(*at));
         if let Some(last) = last
             && note.at_us <= last.until_us + SAME_US
-            && (!mark(note.kind) || alike(&last.text, &note.text))
         {
             last.until_us = note.at_us;
             last.notes += 1;
@@ -62,15 +65,15 @@ pub fn moments(report: &Report) -> Vec<Moment> {
     moments
 }
 
-/// Whether a kind is told with its words, which must then be the same in one line.
-fn mark(kind: &str) -> bool {
-    matches!(kind, "fault" | "mended" | "died" | "started" | "stopped")
-}
-
-/// The same but for numbers, as the number of a shop.
-fn alike(a: &str, b: &str) -> bool {
-    let words = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
-    words(a) == words(b)
+/// What notes of one line have in common besides their kind: of faults and processes the words,
+/// but for the numbers of shops.
+fn alike(note: &Note) -> String {
+    match note.kind {
+        "fault" | "mended" | "died" | "started" | "stopped" => {
+            note.text.replace(|c: char| c.is_ascii_digit(), "")
+        }
+        _ => String::new(),
+    }
 }
 
 impl Moment {
