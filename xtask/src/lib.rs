@@ -16,6 +16,7 @@ pub mod demo;
 pub mod fuzz;
 pub mod mutants;
 pub mod repo;
+pub mod sim;
 pub mod stack;
 pub mod tidy;
 pub mod tools;

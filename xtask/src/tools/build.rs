@@ -45,6 +45,13 @@ pub fn build_service() -> Result<PathBuf> {
     Ok(repo::target().join("release/reprise"))
 }
 
+/// Builds the simulator and says where it is.
+pub fn build_host_sim() -> Result<PathBuf> {
+    eprintln!("building host-sim");
+    run(repo::cargo().args(["build", "--quiet", "--release", "--package=host-sim"]))?;
+    Ok(repo::target().join("release/host-sim"))
+}
+
 /// Builds the simulator and the filter with every planted bug in them, and lays them apart from
 /// all that is ever run otherwise. Only crates of this repository are built a second time.
 pub fn build_mutants() -> Result<(PathBuf, PathBuf)> {
