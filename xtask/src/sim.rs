@@ -95,8 +95,8 @@ impl Sim {
         let output = self.command(&["run", "--seed", &seed, "--trace", "--quiet"]).output()?;
         let text = &output.stdout;
         ensure!(text.len() > 10_000, "seed {seed} has no trace: {:?}", output.status);
-        let hash = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}"));
-        Ok((text.len(), hash.collect()))
+        let hash = Sha256::digest(text);
+        Ok((text.len(), hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()))
     }
 
     /// Runs a scenario, whose promises and expectations must hold.
