@@ -69,7 +69,7 @@ pub struct Match {
 /// How a request is sent on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Way {
-    /// For the whole exchange.
+    /// For the whole exchange, from the end of the request on.
     pub timeout: Option<Micros>,
     /// A request on which nothing moves for so long is ended; in place of the listener's.
     pub idle: Option<Micros>,
@@ -84,7 +84,7 @@ pub struct Way {
 pub struct Retry {
     /// How often.
     pub times: u32,
-    /// One try, until its first byte.
+    /// One try, from the end of the request until the first byte.
     pub per_try: Option<Micros>,
     /// A connection that does not come about.
     pub connect: bool,

@@ -1,7 +1,7 @@
 //! Requests: from clients through the filter to the router.
 
 use super::call::local_reply;
-use super::exchange::{Exchange, Request, Response};
+use super::exchange::{Exchange, Request, Response, Router};
 use super::table::Going;
 use super::{Envoy, clock, timer};
 use crate::kernel::{ConnId, Cx, Micros, NetEvent, Timer};
@@ -48,10 +48,10 @@ impl Envoy {
                 cx.after(idle, Timer { kind: timer::IDLE, a: id, b: 0 });
                 self.request_headers(cx, id, end && body.is_empty());
                 if !body.is_empty() {
-                    self.request_data(cx, id, &body, end);
+                    self.request_data(cx, id, body, end);
                 }
             }
-            (Frame::Data { bytes, end }, Some(id)) => self.request_data(cx, id, &bytes, end),
+            (Frame::Data { bytes, end }, Some(id)) => self.request_data(cx, id, bytes, end),
             (Frame::Reset, Some(id)) => self.over(cx, id),
             _ => {}
         }
@@ -109,52 +109,55 @@ impl Envoy {
         }
     }
 
-    fn request_data(&mut self, cx: &mut Cx<'_>, id: u64, bytes: &[u8], end: bool) {
+    /// More of a request's body. The filter is shown the new part of a request that goes on, and
+    /// all that is held of another one; what is held lies with the VM, within the filter's reach.
+    fn request_data(&mut self, cx: &mut Cx<'_>, id: u64, bytes: Vec<u8>, end: bool) {
         let now = cx.now();
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         exchange.touched_us = now;
-        exchange.request.body.extend_from_slice(bytes);
         exchange.request.ended = end;
-        // Without `allow_on_headers_stop_iteration` a held request never shows its body.
         let passed = exchange.request.passed;
-        let stops = self.table.plugin(exchange.listener).is_none_or(|plugin| plugin.stop_iteration);
-        if passed || stops {
-            self.show_body(cx, id);
+        if let Some(timeout) = exchange.router.as_ref().filter(|_| end).and_then(Router::timeout) {
+            cx.after(timeout, Timer { kind: timer::ROUTE, a: id, b: 0 });
         }
-    }
-
-    /// Shows the filter what it has not seen of the body: of a held request all of it so far, of
-    /// one that goes on the new part.
-    fn show_body(&mut self, cx: &mut Cx<'_>, id: u64) {
-        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        let Some((root, context)) = exchange.filter else {
+        // Without `allow_on_headers_stop_iteration` a held request never shows its body.
+        let stops =
+            self.table.plugin(exchange.listener).is_some_and(|plugin| plugin.stop_iteration);
+        let Some((root, context)) = exchange.filter.filter(|_| passed || stops) else {
+            exchange.request.body.extend_from_slice(&bytes);
             return self.flush_attempt(cx, id);
         };
-        let Request { passed, ended: end, .. } = exchange.request;
-        let body = if passed {
-            exchange.request.body.split_off(exchange.request.shown)
-        } else {
-            std::mem::take(&mut exchange.request.body)
-        };
-        let size = body.len();
         let Some(life) = self.life(root) else { return self.without_vm(cx, id) };
-        if let Some(data) = life.vm.context(context) {
-            data.request_body = body;
+        let Some(data) = life.vm.context(context) else { return };
+        if data.request_body.is_empty() {
+            data.request_body = bytes;
+        } else {
+            data.request_body.extend_from_slice(&bytes);
         }
+        let size = data.request_body.len();
         let answer = self.call(cx, root, Callback::RequestBody { context, size, end });
-        let left = self
-            .life(root)
-            .and_then(|life| life.vm.context(context))
-            .map(|data| std::mem::take(&mut data.request_body));
-        if let (Some(exchange), Some(left)) = (self.exchanges.get_mut(&id), left) {
-            exchange.request.body.extend_from_slice(&left);
-            exchange.request.shown = exchange.request.body.len();
+        if passed {
+            self.take_body(id);
         }
         match answer {
             None => self.without_vm(cx, id),
             Some(Answer::Continue) if !passed => self.resume_request(cx, id),
             Some(Answer::Continue) => self.flush_attempt(cx, id),
             Some(_) => {}
+        }
+    }
+
+    /// Takes what the filter has left of a body.
+    fn take_body(&mut self, id: u64) {
+        let Some((root, context)) = self.exchanges.get(&id).and_then(|e| e.filter) else { return };
+        let data = self.life(root).and_then(|life| life.vm.context(context));
+        let left = data.map(|data| std::mem::take(&mut data.request_body));
+        if let (Some(exchange), Some(left)) = (self.exchanges.get_mut(&id), left) {
+            if exchange.request.body.is_empty() {
+                exchange.request.body = left;
+            } else {
+                exchange.request.body.extend_from_slice(&left);
+            }
         }
     }
 
@@ -176,6 +179,7 @@ impl Envoy {
             if let (Some(exchange), Some(headers)) = (self.exchanges.get_mut(&id), headers) {
                 exchange.request.headers = headers;
             }
+            self.take_body(id);
         }
         self.start_router(cx, id);
     }

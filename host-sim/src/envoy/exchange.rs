@@ -26,14 +26,12 @@ pub(super) struct Exchange {
 pub(super) struct Request {
     /// Headers as the filter has left them.
     pub headers: Headers,
-    /// What has come of the body; for a retry all of it is kept.
+    /// What has come of the body and is not with the VM; for a retry all of it is kept.
     pub body: Vec<u8>,
     /// All of it is here.
     pub ended: bool,
     /// The filter has let it go on.
     pub passed: bool,
-    /// The filter has been shown it to its end.
-    pub shown: usize,
 }
 
 /// The response, as far as it has come.
@@ -69,6 +67,11 @@ pub(super) struct Router {
 }
 
 impl Router {
+    /// For the whole exchange, from the end of the request on.
+    pub(super) fn timeout(&self) -> Option<Micros> {
+        self.going.way.timeout
+    }
+
     /// How often it was tried again.
     pub(super) fn retries(&self) -> u32 {
         self.going.way.retry.map_or(0, |retry| retry.times) - self.retries_left

@@ -81,36 +81,35 @@ impl Envoy {
         match answer {
             None => self.without_vm(cx, id),
             Some(Answer::Continue) if bodiless => self.resume_response(cx, id),
-            Some(Answer::Continue) => {
-                self.pass_head(id);
-                self.show_response(cx, id);
-            }
             Some(_) if bodiless => {}
             Some(_) => self.show_response(cx, id),
         }
     }
 
-    /// The filter lets the head of a response go on.
-    fn pass_head(&mut self, id: u64) {
+    /// Takes what the filter has left of a response.
+    fn pass_response(&mut self, id: u64) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        if !std::mem::take(&mut exchange.response.held) || exchange.response.sent {
-            return;
-        }
+        exchange.response.held = false;
+        let head = !exchange.response.sent;
         let Some((root, context)) = exchange.filter else { return };
-        let headers = self.life(root).and_then(|life| life.vm.context(context)).map(|data| {
-            data.response_headers_open = false;
-            // In `on_log` they can be read again.
-            data.response_headers.clone()
-        });
-        if let (Some(exchange), Some(headers)) = (self.exchanges.get_mut(&id), headers) {
+        let Some(data) = self.life(root).and_then(|life| life.vm.context(context)) else { return };
+        let body = std::mem::take(&mut data.response_body);
+        data.response_headers_open = false;
+        // In `on_log` they can be read again.
+        let headers = if head { data.response_headers.clone() } else { Headers::new() };
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        if head {
             exchange.response.headers = headers;
+        }
+        if !body.is_empty() {
+            exchange.response.body = body;
         }
     }
 
     /// The filter lets a held response go on.
     pub(super) fn resume_response(&mut self, cx: &mut Cx<'_>, id: u64) {
         if self.exchanges.get(&id).is_some_and(|exchange| exchange.response.held) {
-            self.pass_head(id);
+            self.pass_response(id);
             self.send_response(cx, id);
         }
     }
@@ -128,29 +127,26 @@ impl Envoy {
         self.show_response(cx, id);
     }
 
-    /// Shows the filter what is here of a response's body: of a held response all of it.
+    /// Shows the filter what is here of a response's body: of a held response all of it, which
+    /// lies with the VM.
     fn show_response(&mut self, cx: &mut Cx<'_>, id: u64) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         let Some((root, context)) = exchange.filter else { return self.send_response(cx, id) };
         let end = exchange.response.ended;
         let body = std::mem::take(&mut exchange.response.body);
-        let size = body.len();
         let Some(life) = self.life(root) else { return self.without_vm(cx, id) };
-        if let Some(data) = life.vm.context(context) {
+        let Some(data) = life.vm.context(context) else { return };
+        if data.response_body.is_empty() {
             data.response_body = body;
+        } else {
+            data.response_body.extend_from_slice(&body);
         }
+        let size = data.response_body.len();
         let answer = self.call(cx, root, Callback::ResponseBody { context, size, end });
-        let left = self
-            .life(root)
-            .and_then(|life| life.vm.context(context))
-            .map(|data| std::mem::take(&mut data.response_body));
-        if let (Some(exchange), Some(left)) = (self.exchanges.get_mut(&id), left) {
-            exchange.response.body = left;
-        }
         match answer {
             None => self.without_vm(cx, id),
             Some(Answer::Continue) => {
-                self.pass_head(id);
+                self.pass_response(id);
                 self.send_response(cx, id);
             }
             Some(_) => {

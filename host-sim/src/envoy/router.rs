@@ -47,7 +47,7 @@ impl Envoy {
             sent: 0,
             sent_end: false,
         });
-        if let Some(timeout) = going.way.timeout {
+        if let Some(timeout) = going.way.timeout.filter(|_| exchange.request.ended) {
             cx.after(timeout, Timer { kind: timer::ROUTE, a: id, b: 0 });
         }
         if let Some(cluster) = mirror {
@@ -93,7 +93,7 @@ impl Envoy {
         router.attempt += 1;
         router.sent = 0;
         router.sent_end = false;
-        let (going, attempt) = (router.going, router.attempt);
+        let going = router.going;
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         let worker = exchange.worker;
         exchange.router = Some(router);
@@ -103,9 +103,6 @@ impl Envoy {
         let at = self.enter(cx, worker, going.cluster, host, User::Attempt(id));
         if let Some(router) = self.exchanges.get_mut(&id).and_then(|e| e.router.as_mut()) {
             router.at = Some(at);
-        }
-        if let Some(per_try) = going.way.retry.and_then(|retry| retry.per_try) {
-            cx.after(per_try, Timer { kind: timer::PER_TRY, a: id, b: attempt });
         }
         self.flush(cx, at.0);
     }
@@ -122,6 +119,11 @@ impl Envoy {
         let rest = exchange.request.body[router.sent.min(exchange.request.body.len())..].to_vec();
         router.sent = exchange.request.body.len();
         router.sent_end = end;
+        if let Some(per_try) = router.going.way.retry.and_then(|retry| retry.per_try)
+            && end
+        {
+            cx.after(per_try, Timer { kind: timer::PER_TRY, a: id, b: router.attempt });
+        }
         if self.upstream.begins(conn, stream) {
             let headers = router.headers.clone();
             cx.send(conn, stream, Frame::Head { headers, body: rest, end });
