@@ -44,6 +44,9 @@ impl Context for Root {
     fn on_grpc_stream_close(&mut self, stream: u32, _: u32) {
         let Some(worker) = &self.worker else { return };
         worker.event(self.id, |role, cx| role.stream_closed(cx, stream));
+        // Envoy keeps a stream that the other side closed until this side gives it up too: a link
+        // that is away for a week would leave a million of them.
+        let _ = hostcalls::cancel_grpc_stream(stream);
     }
 }
 

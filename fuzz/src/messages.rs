@@ -18,6 +18,7 @@ pub(crate) fn log_config() -> LogConfig {
         sole_gateway: false,
         takeover_ms: 50,
         delivery_parallel: 2,
+        delivery_per_second: 0,
         handback_hold_ms: 30,
         mirror_grace_ms: 20,
         remember_ids_ms: 1000,

@@ -103,6 +103,7 @@ fn scenario_of(mut keys: Map<String, Value>, guard: bool) -> Scenario {
         aborts_per_mille: 0,
         doubles_per_mille: 0,
         keyless_per_mille: 0,
+        slow_bodies_per_mille: 0,
         from_ms: 0,
     };
     let mut stack = scenario::Stack::default();

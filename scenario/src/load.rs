@@ -38,6 +38,9 @@ pub struct Load {
     /// Of 1,000 writes, how many carry no key: an id is minted, and nothing is sent again.
     #[serde(default)]
     pub keyless_per_mille: u32,
+    /// Of 1,000 bodies, how many go out in parts, slowly.
+    #[serde(default)]
+    pub slow_bodies_per_mille: u32,
     /// When the load begins.
     #[serde(default)]
     pub from_ms: u64,

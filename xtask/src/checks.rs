@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::sim::{self, SimArgs};
 use crate::tools::{self, ENVOY_BIN, REPRISE_BIN, REPRISE_FILTER, Tools, on_path};
 use crate::{repo, tidy};
 
@@ -20,6 +21,8 @@ pub enum Step {
     Wasm,
     /// The filter, `reprise` and the till.
     Build,
+    /// The simulator: its own tests, scenarios, regressions and many seeds.
+    Sim,
     /// End to end on real Envoy.
     E2e,
     /// The benches compile.
@@ -28,8 +31,16 @@ pub enum Step {
     Tidy,
 }
 
-const TEST: [Step; 7] =
-    [Step::Units, Step::Examples, Step::Wasm, Step::Build, Step::E2e, Step::Benches, Step::Tidy];
+const TEST: [Step; 8] = [
+    Step::Units,
+    Step::Examples,
+    Step::Wasm,
+    Step::Build,
+    Step::Sim,
+    Step::E2e,
+    Step::Benches,
+    Step::Tidy,
+];
 
 /// Runs the steps of `test`: all, or those named. An error if any failed.
 pub fn test(only: &[Step]) -> Result<()> {
@@ -56,6 +67,7 @@ impl Step {
             Self::Examples => "examples",
             Self::Wasm => "wasm",
             Self::Build => "build",
+            Self::Sim => "sim",
             Self::E2e => "e2e",
             Self::Benches => "benches",
             Self::Tidy => "tidy",
@@ -68,6 +80,7 @@ impl Step {
             Self::Examples => run(repo::cargo().args(["test", "--quiet", "--doc"]).args(NATIVE)),
             Self::Wasm => wasm(),
             Self::Build => build(),
+            Self::Sim => simulate(),
             Self::E2e => e2e(),
             Self::Benches => run(repo::cargo().args(["bench", "--no-run", "--package=benches"])),
             Self::Tidy => tidy::run(),
@@ -75,10 +88,15 @@ impl Step {
     }
 }
 
-/// Every crate that runs on this machine; the filters run in Envoy only, and the package `tests`
-/// has a step of its own.
-const NATIVE: [&str; 4] =
-    ["--workspace", "--exclude=reprise-filter", "--exclude=host-calls-probe", "--exclude=tests"];
+/// Every crate that runs on this machine; the filters run in Envoy only, and the packages `tests`
+/// and `host-sim` have steps of their own.
+const NATIVE: [&str; 5] = [
+    "--workspace",
+    "--exclude=reprise-filter",
+    "--exclude=host-calls-probe",
+    "--exclude=tests",
+    "--exclude=host-sim",
+];
 
 fn units() -> Result<()> {
     run(runner().args(NATIVE))
@@ -129,6 +147,17 @@ fn build() -> Result<()> {
     println!("{}: {}", filter.display(), tools::fingerprint(&filter)?);
     tools::build_service()?;
     run(repo::cargo().args(["build", "--quiet", "--release", "--package=demo"]))
+}
+
+/// The simulator is built for speed only: its engine takes minutes to compile.
+fn simulate() -> Result<()> {
+    let filter = tools::build_filter()?;
+    let probe = tools::build_probe_filter()?;
+    run(runner()
+        .args(["--release", "--package=host-sim"])
+        .env(REPRISE_FILTER, &filter)
+        .env(tools::HOST_CALLS_PROBE, &probe))?;
+    sim::run(&SimArgs { seeds: None, nightly: false })
 }
 
 fn e2e() -> Result<()> {

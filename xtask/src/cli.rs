@@ -3,6 +3,9 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::demo::DemoArgs;
+use crate::fuzz::FuzzArgs;
+use crate::mutants::MutantsArgs;
+use crate::sim::SimArgs;
 use crate::up::UpArgs;
 
 /// The tasks of this repository.
@@ -29,6 +32,12 @@ pub enum Task {
     Ci(CiArgs),
     /// Check dependency edges, sources, and that the documentation names what exists.
     Tidy,
+    /// Run the simulator over its scenarios, its regressions and many seeds.
+    Sim(SimArgs),
+    /// Plant bugs one by one and see that the simulator finds each of them.
+    Mutants(MutantsArgs),
+    /// Let libFuzzer look for bytes that make something panic.
+    Fuzz(FuzzArgs),
 }
 
 /// Arguments of `test`.

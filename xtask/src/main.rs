@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use xtask::cli::{Cli, Task};
-use xtask::{checks, demo, tidy, tools, up};
+use xtask::{checks, demo, fuzz, mutants, sim, tidy, tools, up};
 
 fn main() -> ExitCode {
     match run(Cli::parse().task) {
@@ -24,6 +24,9 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test(args) => checks::test(&args.steps)?,
         Task::Ci(args) => checks::ci(args.lint_only)?,
         Task::Tidy => tidy::run()?,
+        Task::Sim(args) => sim::run(&args)?,
+        Task::Mutants(args) => mutants::run(&args)?,
+        Task::Fuzz(args) => fuzz::fuzz(&args)?,
         Task::BuildFilter => {
             let filter = tools::build_filter()?;
             println!("{}: {}", filter.display(), tools::fingerprint(&filter)?);

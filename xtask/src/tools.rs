@@ -2,6 +2,7 @@
 
 mod build;
 mod envoy;
+mod fuzzer;
 mod venv;
 mod wasm_tests;
 
@@ -10,14 +11,20 @@ use std::sync::OnceLock;
 
 use anyhow::{Result, anyhow, bail};
 
-pub use build::{build_filter, build_probe_filter, build_service, fingerprint};
+pub(crate) use build::run;
+pub use build::{
+    build_filter, build_host_sim, build_mutants, build_probe_filter, build_service, fingerprint,
+};
 pub use envoy::find_envoy;
+pub use fuzzer::cargo_fuzz;
 pub use wasm_tests::{node_directory, wasm_test_runner};
 
 /// Names an Envoy to use, before any other is looked for.
 pub const ENVOY_BIN: &str = "ENVOY_BIN";
 /// Names a `reprise` to use instead of building one.
 pub const REPRISE_BIN: &str = "REPRISE_BIN";
+/// Names the filter that shows what a host does, for the tests of the host-call table.
+pub const HOST_CALLS_PROBE: &str = "HOST_CALLS_PROBE";
 /// Names a filter to use instead of building one.
 pub const REPRISE_FILTER: &str = "REPRISE_FILTER";
 

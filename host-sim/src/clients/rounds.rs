@@ -10,8 +10,6 @@ use crate::kernel::{ConnId, Cx, MS, Timer};
 use crate::wire::{self, Frame, Headers, StreamNo};
 use scenario::ReplicaFault;
 
-/// One body in so many goes out slowly.
-const SLOW_ONE_IN: u64 = 20;
 /// The longest pause in a slow body.
 const SLOW_PAUSE_MS: u64 = 40;
 
@@ -60,6 +58,7 @@ impl Clients {
     /// Sends what waits for this connection of the lane's session.
     fn send_over(&mut self, cx: &mut Cx<'_>, at: usize, conn: ConnId, link: usize) {
         let shop = self.config.shop;
+        let slow = u64::from(self.config.load.slow_bodies_per_mille);
         let Some(lane) = self.lanes.get_mut(at) else { return };
         let (asked, session, turn) = (lane.asked, lane.session, lane.turn);
         let unsent = |t: &&mut Try| t.link == link && !t.sent && t.answer.is_none();
@@ -74,7 +73,7 @@ impl Clients {
         let pieces = usize::try_from(cx.rng().between([1, 3])).unwrap_or(1);
         let mut pieces: Vec<Vec<u8>> =
             body.chunks(body.len().div_ceil(pieces)).map(<[u8]>::to_vec).collect();
-        if cx.rng().one_in(1, SLOW_ONE_IN) {
+        if cx.rng().one_in(slow, 1_000) {
             pieces.reverse();
             one.rest = pieces;
             let pause = cx.rng().below(SLOW_PAUSE_MS * MS);

@@ -17,6 +17,7 @@ fn load() -> Load {
         aborts_per_mille: 0,
         doubles_per_mille: 0,
         keyless_per_mille: 0,
+        slow_bodies_per_mille: 50,
         from_ms: 100,
     }
 }

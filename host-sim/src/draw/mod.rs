@@ -104,6 +104,7 @@ fn load(rng: &mut Rng, stack: &Stack, [detect, duration]: [u64; 2], as_shipped: 
     let aborts = now_and_then(4, [5, 50, 200]);
     let doubles_per_mille = now_and_then(3, [10, 100, 300]);
     let keyless_per_mille = now_and_then(4, [20, 200, 1_000]);
+    let slow_bodies_per_mille = now_and_then(3, [50, 200, 1_000]);
     let patience = one_of(rng, [2 * detect, 5 * detect, 10_000, 10_000]);
     Load {
         sessions: rng.between([1, 6]) as u32,
@@ -129,6 +130,7 @@ fn load(rng: &mut Rng, stack: &Stack, [detect, duration]: [u64; 2], as_shipped: 
         aborts_per_mille: if as_shipped { 0 } else { aborts },
         doubles_per_mille,
         keyless_per_mille,
+        slow_bodies_per_mille,
         from_ms: 0,
     }
 }

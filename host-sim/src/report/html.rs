@@ -97,7 +97,6 @@ fn figures(report: &Report) -> String {
 
 fn moments(report: &Report) -> String {
     let mut html = "<table>".to_string();
-    let shops = report.scenario.stack.shops;
     let mut row = |at: &str, what: &str, words: &str| {
         let (what, words) = (escape(what), escape(words));
         let _ = write!(
@@ -105,16 +104,13 @@ fn moments(report: &Report) -> String {
             "<tr><td>{at}</td><td class=\"words\">{what}</td><td class=\"words soft\">{words}</td></tr>"
         );
     };
-    let all = timeline::moments(report);
+    let all = timeline::lines(report);
     let (shown, left) = all.split_at(all.len().min(ROWS));
-    for at in shown {
-        row(&moment(at.at_us), &at.kind.replace('_', " "), &at.words(shops));
+    for (at, what, words) in shown {
+        row(&at.map_or("–".into(), moment), what, words);
     }
     if !left.is_empty() {
         row("…", "", &some(left.len() as u64, "more line"));
-    }
-    for (when, what, words) in timeline::end(report) {
-        row(&when.map_or("–".into(), moment), what, &words);
     }
     html + "</table>"
 }

@@ -36,13 +36,16 @@ pub fn moments(report: &Report) -> Vec<Moment> {
     let mut notes: Vec<&Note> = report.history.notes.iter().collect();
     notes.sort_by_key(|note| note.at_us);
     let mut moments: Vec<Moment> = Vec::new();
-    let mut open: BTreeMap<(&'static str, Option<u32>), usize> = BTreeMap::new();
+    let mut open: BTreeMap<(&'static str, Option<u32>, String), usize> = BTreeMap::new();
     for note in notes {
-        let key = (note.kind, note.shop.filter(|_| !merge));
+        if note.kind == "started" && note.at_us == 0 {
+            // Everything starts before the load.
+            continue;
+        }
+        let key = (note.kind, note.shop.filter(|_| !merge), alike(note));
         let last = open.get(&key).and_then(|at| moments.get_mut(*at));
         if let Some(last) = last
             && note.at_us <= last.until_us + SAME_US
-            && (!mark(note.kind) || alike(&last.text, &note.text))
         {
             last.until_us = note.at_us;
             last.notes += 1;
@@ -62,15 +65,15 @@ pub fn moments(report: &Report) -> Vec<Moment> {
     moments
 }
 
-/// Whether a kind is told with its words, which must then be the same in one line.
-fn mark(kind: &str) -> bool {
-    matches!(kind, "fault" | "mended" | "died" | "started" | "stopped")
-}
-
-/// The same but for numbers, as the number of a shop.
-fn alike(a: &str, b: &str) -> bool {
-    let words = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
-    words(a) == words(b)
+/// What notes of one line have in common besides their kind: of faults and processes the words,
+/// but for the numbers of shops.
+fn alike(note: &Note) -> String {
+    match note.kind {
+        "fault" | "mended" | "died" | "started" | "stopped" => {
+            note.text.replace(|c: char| c.is_ascii_digit(), "")
+        }
+        _ => String::new(),
+    }
 }
 
 impl Moment {
@@ -94,45 +97,48 @@ impl Moment {
     }
 }
 
-/// The timeline.
-pub fn timeline(report: &Report) -> String {
-    let shops = report.scenario.stack.shops;
-    let all = moments(report);
-    let hidden = all.len().saturating_sub(LINES);
-    let mut text = String::new();
-    for (n, at) in all.iter().enumerate() {
-        if hidden > 0 && n == LINES * 2 / 3 {
-            let _ = writeln!(
-                text,
-                "{:>10}  {} left out; --json has all",
-                "…",
-                some(hidden as u64, "line")
-            );
+/// The lines of a run: when, what, in words. What never came has no time.
+pub fn lines(report: &Report) -> Vec<(Option<Micros>, String, String)> {
+    let (ended, shops) = (&report.ended, report.scenario.stack.shops);
+    let line = |at: &Moment| (Some(at.at_us), at.kind.replace('_', " "), at.words(shops));
+    let mut lines: Vec<_> = moments(report).iter().map(line).collect();
+    let load = "the load is over, everything is mended".to_string();
+    lines.push((Some(ended.healed_us), "clients stop".to_string(), load));
+    lines.sort_by_key(|(at, ..)| *at);
+    let resting: Vec<Micros> = ended.at_rest_us.iter().filter_map(|at| *at).collect();
+    let missing = (ended.at_rest_us.len() - resting.len()) as u64;
+    lines.push(match missing {
+        0 => {
+            let words = "both replicas have everything".to_string();
+            (resting.into_iter().max(), "at rest".to_string(), words)
         }
-        if hidden == 0 || n < LINES * 2 / 3 || n >= LINES * 2 / 3 + hidden {
-            let kind = at.kind.replace('_', " ");
-            let _ = writeln!(text, "{:>10}  {kind:<14}{}", moment(at.at_us), at.words(shops));
+        _ => {
+            let of = ended.at_rest_us.len();
+            let words = format!("{} of {of} never came to rest", some(missing, "shop"));
+            (None, "stalled".to_string(), words)
         }
-    }
-    for (when, what, words) in end(report) {
-        let _ = writeln!(text, "{:>10}  {what:<14}{words}", when.map_or("–".into(), moment));
-    }
-    text
+    });
+    lines
 }
 
-/// The last lines: the end of the load, and when all was at rest.
-pub fn end(report: &Report) -> Vec<(Option<Micros>, &'static str, String)> {
-    let ended = &report.ended;
-    let load = "the load is over, everything is mended".to_string();
-    let resting: Vec<Micros> = ended.at_rest_us.iter().filter_map(|at| *at).collect();
-    let missing = ended.at_rest_us.len() - resting.len();
-    let rest = if missing > 0 {
-        let shops = some(missing as u64, "shop");
-        (None, "stalled", format!("{shops} of {} never came to rest", ended.at_rest_us.len()))
-    } else {
-        (resting.into_iter().max(), "at rest", "both replicas have everything".to_string())
-    };
-    vec![(Some(ended.healed_us), "clients stop", load), rest]
+/// The timeline.
+pub fn timeline(report: &Report) -> String {
+    let lines = lines(report);
+    let (first, last) = (LINES * 2 / 3, LINES / 3);
+    let mut text = String::new();
+    for (n, (at, what, words)) in lines.iter().enumerate() {
+        let hidden = lines.len().saturating_sub(LINES);
+        if hidden > 0 && (first..lines.len() - last).contains(&n) {
+            if n == first {
+                let left = some(hidden as u64, "line");
+                let _ = writeln!(text, "{:>10}  {left} left out; --json has all", "…");
+            }
+            continue;
+        }
+        let at = at.map_or("–".into(), moment);
+        let _ = writeln!(text, "{at:>10}  {what:<14}{words}");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -192,8 +198,8 @@ mod tests {
         let flap = |n: u64| note(n * 5_000, None, "fault", "down");
         report.history.notes = (0..1000).map(flap).collect();
         let text = timeline(&report);
-        assert_eq!(text.lines().count(), LINES + 3);
-        assert!(text.contains("…  940 lines left out; --json has all\n"), "{text}");
+        assert_eq!(text.lines().count(), LINES + 1);
+        assert!(text.contains("…  942 lines left out; --json has all\n"), "{text}");
         assert!(text.contains(&moment(999 * 5_000_000)));
     }
 

@@ -132,6 +132,7 @@ fn load(plan: &Scenario) -> Vec<Scenario> {
                 aborts_per_mille: 0,
                 doubles_per_mille: 0,
                 keyless_per_mille: 0,
+                slow_bodies_per_mille: 0,
                 from_ms: 0,
                 ..*load
             }
@@ -140,6 +141,7 @@ fn load(plan: &Scenario) -> Vec<Scenario> {
         load(|load| load.aborts_per_mille = 0),
         load(|load| load.doubles_per_mille = 0),
         load(|load| load.keyless_per_mille = 0),
+        load(|load| load.slow_bodies_per_mille = 0),
         load(|load| load.in_flight = 1),
         load(|load| load.in_flight -= u32::from(load.in_flight > 1)),
         load(|load| load.read_every = 0),

@@ -105,6 +105,7 @@ fn load(scenario: &Scenario, found: &mut Found) {
         ("load.aborts_per_mille", load.aborts_per_mille),
         ("load.doubles_per_mille", load.doubles_per_mille),
         ("load.keyless_per_mille", load.keyless_per_mille),
+        ("load.slow_bodies_per_mille", load.slow_bodies_per_mille),
     ] {
         found.number(at, share, 0..=1_000);
     }

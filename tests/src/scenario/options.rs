@@ -21,6 +21,7 @@ pub fn cannot(scenario: &Scenario) -> Vec<String> {
     refuse(load.methods.put > 0, "load.methods.put: the clients only POST");
     refuse(load.aborts_per_mille > 0, "load.aborts_per_mille: the clients wait for their answers");
     refuse(load.doubles_per_mille > 0, "load.doubles_per_mille: the clients send once");
+    refuse(load.slow_bodies_per_mille > 0, "load.slow_bodies_per_mille: bodies go out whole");
     refuse(load.keyless_per_mille > 0, "load.keyless_per_mille: the clients always send a key");
     let Expect { cloud_per_second, slowest_shop_times_median, broken, .. } = expect;
     refuse(cloud_per_second.is_some(), "expect.cloud_per_second: the tills keep no times");

@@ -19,10 +19,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("replay-service", &["replay-log", PROTOCOL]),
     // A witness: it must not share what it is to check.
     ("demo", &[]),
-    ("xtask", &["demo"]),
+    ("xtask", &["demo", PROTOCOL]),
+    ("scenario", &[]),
+    // Another witness: it takes the filter as bytes, never filter-core.
+    ("host-sim", &["replay-log", PROTOCOL, "scenario"]),
     ("host-calls-probe", &[]),
 ];
-const LEAVES: &[&str] = &["tests", "benches"];
+const LEAVES: &[&str] = &["tests", "benches", "fuzz"];
 
 /// Package name → workspace packages it depends on, with whether only its own tests do.
 type Edges = BTreeMap<String, Vec<(String, bool)>>;

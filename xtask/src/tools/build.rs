@@ -45,6 +45,34 @@ pub fn build_service() -> Result<PathBuf> {
     Ok(repo::target().join("release/reprise"))
 }
 
+/// Builds the simulator and says where it is.
+pub fn build_host_sim() -> Result<PathBuf> {
+    eprintln!("building host-sim");
+    run(repo::cargo().args(["build", "--quiet", "--release", "--package=host-sim"]))?;
+    Ok(repo::target().join("release/host-sim"))
+}
+
+/// Builds the simulator and the filter with every planted bug in them, and lays them apart from
+/// all that is ever run otherwise. Only crates of this repository are built a second time.
+pub fn build_mutants() -> Result<(PathBuf, PathBuf)> {
+    eprintln!("building the simulator and the filter with bugs planted");
+    let build = ["build", "--quiet", "--features=mutants"];
+    run(repo::cargo().args(build).args(["--release", "--package=host-sim"]))?;
+    run(repo::cargo().args(build).args([
+        "--package=reprise-filter",
+        "--profile=filter",
+        "--target=wasm32-wasip1",
+    ]))?;
+    let place = |name: &str| repo::root().join("target/mutants").join(name);
+    let (simulator, filter) = (place("host-sim"), place("reprise_filter.wasm"));
+    lay(&repo::target().join("release/host-sim"), &simulator)?;
+    lay(&repo::target().join("wasm32-wasip1/filter/reprise_filter.wasm"), &filter)?;
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&simulator, executable)
+        .with_context(|| format!("make {} executable", simulator.display()))?;
+    Ok((simulator, filter))
+}
+
 /// Size and hash of a file, so that two runs can be seen to have used the same filter.
 pub fn fingerprint(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
@@ -53,7 +81,7 @@ pub fn fingerprint(path: &Path) -> Result<String> {
     Ok(format!("{} kB, sha256 {hash}…", bytes.len().div_ceil(1000)))
 }
 
-pub(super) fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}");
     let status = command.status().with_context(|| format!("run {shown}"))?;
     if !status.success() {
