@@ -71,7 +71,7 @@ mutants! {
     ReadWithoutNumber "read-without-number" "filter-core/src/gateway/request.rs"
         "A read does not say what it must see: stale."
     SlotsThoughShared "slots-though-shared" "filter-core/src/gateway/link.rs"
-        "The gateway answers for the log though another gateway appends too: stale."
+        "The gateway answers for the log though another one appends too, and hears of no move: stale."
 
     AckBeforeSync "ack-before-sync" "replay-log/src/log/mod.rs"
         "Numbers leave before their entries are durable, which they become some time later: lost, twice."

@@ -4,7 +4,7 @@ mod support;
 
 use protocol::{Link, Replica, Stamp, Verdict, Word, pb};
 use replay_log::StreamId;
-use replay_log::log::{Input, Log};
+use replay_log::log::{Delivery, Input, Log};
 use replay_log::store::{MemoryStore, Store, StoreError, StoreStats, Visit, Write};
 use support::*;
 
@@ -301,6 +301,32 @@ fn a_cancel_does_not_withdraw_what_another_attempt_released_or_delivery_began() 
     let second = desk.token;
     cancel(&mut desk, second);
     assert_eq!(desk.log.status().withdrawn, 0, "delivery has begun");
+}
+
+#[test]
+fn a_released_write_whose_client_left_is_delivered_as_it_is() {
+    let mut desk = Desk::new();
+    let n = desk.number("s", "a");
+    desk.end("s", &n, pb::end::Kind::Abandoned, None);
+    assert_eq!(desk.deliveries.len(), 2);
+    let runs = |d: &Delivery| matches!(&d.stamp, Stamp::Write(s) if !s.noop) && d.body == b"a";
+    assert!(desk.deliveries.iter().all(runs));
+    assert_eq!(desk.log.status().withdrawn, 0);
+}
+
+#[test]
+fn a_read_is_told_of_a_write_that_only_one_replica_has_settled() {
+    let mut desk = Desk::new();
+    desk.whole_write("s", "a");
+    let n = desk.number("s", "b");
+    desk.answered("s", &n, Replica::Secondary);
+    let locate = pb::Locate { token: 77, session: "s".into() };
+    desk.message(GATEWAY, pb::gateway_request::Kind::Locate(locate));
+    let located = desk.replies.iter().find_map(|reply| match &reply.kind {
+        Some(pb::gateway_response::Kind::Located(located)) => located.last.clone(),
+        _ => None,
+    });
+    assert_eq!(located.map(|last| last.seq), Some(2));
 }
 
 #[test]

@@ -68,6 +68,7 @@ impl Gateway {
             Ok(Some(Kind::Welcome(welcome))) => self.welcomed(cx, welcome),
             Ok(Some(Kind::Appended(appended))) => self.appended(cx, appended),
             Ok(Some(Kind::Located(located))) => self.located(cx, located),
+            Ok(Some(Kind::Moved(_))) if mutants::on(Mutant::SlotsThoughShared) => {}
             Ok(Some(Kind::Moved(moved))) => self.slots.moved(cx, &moved),
             // A kind that a later version added.
             Ok(None) => {}

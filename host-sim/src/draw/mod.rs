@@ -93,6 +93,7 @@ fn stack(rng: &mut Rng, as_shipped: bool) -> Stack {
     small(&mut stack.log, "delivery_parallel", [1, 2, 4]);
     small(&mut stack.log, "delivery_per_second", [20, 50, 200]);
     small(&mut stack.journal, "remember_bytes", [0, 2_000, 20_000]);
+    small(&mut stack.guard, "run_timeout_ms", [1_600, 2_000, 2_500]);
     stack
 }
 

@@ -136,6 +136,14 @@ fn a_repeated_write_that_is_settled_never_runs_again_and_gets_its_status_whoever
 }
 
 #[test]
+fn a_repeated_write_that_no_replica_has_settled_may_still_run() {
+    let mut w = ready(&Host::new());
+    released_as(&mut w, 1, known());
+    let Stamp::Write(stamp) = stamp(&w, 1) else { panic!("a write") };
+    assert!(stamp.again && !stamp.noop);
+}
+
+#[test]
 fn a_write_numbered_just_now_is_never_acknowledged_by_a_forgotten_response() {
     let word = word("forgotten", "primary", 1);
     let (w, end) = answered(number(1), &[(":status", "200"), ("x-reprise-word", &word)]);
