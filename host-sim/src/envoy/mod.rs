@@ -15,6 +15,7 @@ mod plugin;
 mod response;
 mod router;
 mod shipped;
+mod shown;
 mod table;
 mod upstream;
 
@@ -167,9 +168,9 @@ impl Actor for Envoy {
                 self.down.insert(conn, Down { worker, listener, streams: BTreeMap::new() });
             }
             Event::Net(conn, event) if self.down.contains_key(&conn) => {
-                self.from_downstream(cx, conn, event);
+                self.downstream_event(cx, conn, event);
             }
-            Event::Net(conn, event) => self.from_upstream(cx, conn, event),
+            Event::Net(conn, event) => self.upstream_event(cx, conn, event),
             Event::Fault(scenario::What::Panic(which)) => {
                 let role = match which {
                     scenario::Plugin::Gateway => Role::Gateway,

@@ -1,6 +1,6 @@
 //! A plugin on a worker: its VM, started anew after a panic (FAIL_RELOAD), and its root contexts.
 
-use super::{Envoy, clock, timer};
+use super::{Envoy, clock, shown, timer};
 use crate::kernel::{Cx, Micros, Timer};
 use crate::rng::Rng;
 use crate::vm::{Action, Answer, Callback, Vm, VmConfig};
@@ -137,7 +137,7 @@ impl Envoy {
     ) -> Option<Answer> {
         let now = clock(cx);
         let tick = matches!(callback, Callback::Tick);
-        let label = cx.tracing().then(|| format!("{callback:?}"));
+        let label = cx.tracing().then(|| shown::callback(&self.plugin_name(root), &callback));
         let life = self.life(root)?;
         let answer = life.vm.call(now, callback);
         let actions = life.vm.take_actions();
@@ -148,6 +148,13 @@ impl Envoy {
                 cx.trace(&format!("{name}/{} {label} ⇒ {answer:?}", root.worker));
                 for line in lines {
                     cx.trace(&format!("    {line}"));
+                }
+                for action in &actions {
+                    if let Action::Send { message, .. } = action
+                        && let Some(says) = shown::sent(&name, message)
+                    {
+                        cx.trace(&format!("    sends {says}"));
+                    }
                 }
             }
         }
