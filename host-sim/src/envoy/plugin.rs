@@ -54,10 +54,6 @@ impl Worker {
     pub(super) fn metrics(&self) -> impl Iterator<Item = (String, u64)> {
         self.lives.values().flat_map(|life| life.vm.metrics())
     }
-
-    pub(super) fn open_streams(&self) -> usize {
-        self.lives.values().map(|life| life.vm.open_streams()).sum()
-    }
 }
 
 impl Envoy {

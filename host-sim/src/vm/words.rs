@@ -104,7 +104,7 @@ pub enum Callback {
         /// The stream.
         token: u32,
     },
-    /// A stream has ended. Its token names nothing any more.
+    /// A stream has ended. Envoy keeps it until the filter gives it up; nothing more is heard of it.
     GrpcClose {
         /// The stream.
         token: u32,
