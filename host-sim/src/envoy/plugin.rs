@@ -54,10 +54,6 @@ impl Worker {
     pub(super) fn metrics(&self) -> impl Iterator<Item = (String, u64)> {
         self.lives.values().flat_map(|life| life.vm.metrics())
     }
-
-    pub(super) fn open_streams(&self) -> usize {
-        self.lives.values().map(|life| life.vm.open_streams()).sum()
-    }
 }
 
 impl Envoy {
@@ -138,14 +134,17 @@ impl Envoy {
         let now = clock(cx);
         let tick = matches!(callback, Callback::Tick);
         let label = cx.tracing().then(|| shown::callback(&self.plugin_name(root), &callback));
+        let context = callback.context();
         let life = self.life(root)?;
+        let about = label.as_ref().and_then(|_| shown::id(life.vm.context(context)?));
         let answer = life.vm.call(now, callback);
         let actions = life.vm.take_actions();
         if let Some(label) = label {
             let lines = self.life(root).map(|life| life.vm.take_trace()).unwrap_or_default();
             if !tick || !actions.is_empty() || answer.is_err() {
                 let name = self.plugin_name(root);
-                cx.trace(&format!("{name}/{} {label} ⇒ {answer:?}", root.worker));
+                let about = about.map(|id| format!(" of {id}")).unwrap_or_default();
+                cx.trace(&format!("{name}/{} {label}{about} ⇒ {answer:?}", root.worker));
                 for line in lines {
                     cx.trace(&format!("    {line}"));
                 }

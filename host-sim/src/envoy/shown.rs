@@ -1,6 +1,6 @@
 //! Callbacks and messages as a trace shows them.
 
-use crate::vm::Callback;
+use crate::vm::{Callback, ContextData};
 use crate::wire;
 use prost::Message;
 use protocol::pb;
@@ -8,6 +8,13 @@ use std::fmt::Debug;
 
 /// The longest that a message is shown.
 const LONGEST: usize = 400;
+
+/// The id of the write that an exchange is about, if it is one.
+pub(super) fn id(exchange: &ContextData) -> Option<String> {
+    let headers = &exchange.request_headers;
+    let mut names = ["idempotency-key", "x-reprise-id"].into_iter();
+    names.find_map(|name| wire::text(headers, name)).map(str::to_string)
+}
 
 /// A callback; a message of ours as what it says.
 pub(super) fn callback(plugin: &str, callback: &Callback) -> String {
