@@ -1,7 +1,7 @@
 //! Puts the processes of a scenario together: for each shop an edge and its part of the cloud.
 
 use crate::clients::{self, Clients};
-use crate::envoy::{Config, Envoy, Hosts, Role, Times};
+use crate::envoy::{CloudHosts, Config, EdgeHosts, Envoy, Role};
 use crate::kernel::{Addr, MS, NodeId, Place, Port, Trace, World};
 use crate::replica::{self, Replica};
 use crate::reprise::{self, Reprise};
@@ -9,7 +9,7 @@ use crate::run::WARM;
 use crate::vm::{Clock, Filter, Shared, Vm, VmConfig};
 use scenario::{Process, ReplicaFault, Scenario};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// What the service is called, unless a plugin configuration of the scenario says otherwise.
@@ -163,7 +163,7 @@ pub fn configure(filter: &Filter, plugin: &str, configuration: &str) -> Result<V
         configuration,
         shared: Shared::default(),
         rng: crate::rng::Rng::named(0, "configure"),
-        clusters: Rc::new(BTreeSet::new()),
+        clusters: Rc::new(BTreeMap::new()),
         environment: environment(),
     };
     Vm::start(filter, config, Clock { mono_ns: 0, wall_ns: 0 }).map_err(|error| error.to_string())
@@ -195,38 +195,24 @@ pub fn build(
             if stack.shops == 1 { name.to_string() } else { format!("{name}.{shop}") }
         };
         let at = |node, port| Addr { node, port };
-        let times = Times::of(scenario.detect_ms);
         let workers = usize::try_from(stack.workers).unwrap_or(1);
-        let edge_config = Config {
-            gateway: Some(plugins.gateway.clone()),
-            guard: Some(plugins.secondary_guard.clone()),
-            workers,
-            stop_iteration: true,
-            hosts: Hosts {
-                primary_guard: Some(at(nodes.cloud_envoy, Port::Guard)),
-                secondary_guard: Some(at(nodes.edge_envoy, Port::Guard)),
-                replica: Some(at(nodes.secondary, Port::Service)),
-                reprise: at(nodes.edge_reprise, Port::Grpc),
-                checked_service: Some(nodes.primary),
-            },
-            times,
+        let edge_hosts = EdgeHosts {
+            primary_guard: at(nodes.cloud_envoy, Port::Guard),
+            primary: nodes.primary,
+            secondary_guard: at(nodes.edge_envoy, Port::Guard),
+            replica: at(nodes.secondary, Port::Service),
+            reprise: at(nodes.edge_reprise, Port::Grpc),
         };
-        let cloud_config = Config {
-            gateway: None,
-            guard: Some(plugins.primary_guard.clone()),
-            workers,
-            stop_iteration: true,
-            hosts: Hosts {
-                primary_guard: None,
-                secondary_guard: None,
-                replica: Some(at(nodes.primary, Port::Service)),
-                reprise: at(nodes.cloud_reprise, Port::Grpc),
-                checked_service: None,
-            },
-            times,
+        let cloud_hosts = CloudHosts {
+            replica: at(nodes.primary, Port::Service),
+            reprise: at(nodes.cloud_reprise, Port::Grpc),
         };
-        let gateway_config = Config { guard: None, ..edge_config.clone() };
-        let envoy = |config| Box::new(Envoy::new(config, filter.clone(), seed));
+        let detect = scenario.detect_ms;
+        let edge_config =
+            |guard| Config::edge(detect, workers, plugins.gateway.clone(), guard, &edge_hosts);
+        let cloud_config =
+            Config::cloud(detect, workers, plugins.primary_guard.clone(), &cloud_hosts);
+        let envoy = |config| Envoy::new(config, filter.clone(), seed).map(Box::new);
         let edge_reprise =
             reprise::Config::edge(scenario, service(scenario), shop, nodes.edge_envoy)?;
         let cloud_reprise = reprise::Config::cloud(scenario, service(scenario), shop)?;
@@ -236,10 +222,11 @@ pub fn build(
         };
         let mut doors = vec![at(nodes.edge_envoy, Port::Clients)];
         doors.extend(nodes.edge_gateway.map(|node| at(node, Port::Clients)));
-        world.add(&name("edge-envoy"), edge, envoy(edge_config));
+        let guard = Some(plugins.secondary_guard.clone());
+        world.add(&name("edge-envoy"), edge, envoy(edge_config(guard))?);
         world.add(&name("edge-reprise"), edge, Reprise::new(edge_reprise));
         world.add(&name("secondary"), edge, replica(ReplicaFault::Secondary, None));
-        world.add(&name("cloud-envoy"), Place::Cloud, envoy(cloud_config));
+        world.add(&name("cloud-envoy"), Place::Cloud, envoy(cloud_config)?);
         world.add(&name("cloud-reprise"), Place::Cloud, Reprise::new(cloud_reprise));
         world.add(&name("primary"), Place::Cloud, replica(ReplicaFault::Primary, capacity.clone()));
         let stop_at_us = WARM + scenario.duration_ms * MS;
@@ -247,7 +234,7 @@ pub fn build(
         let clients = clients::Config { shop, gateways: doors, load, stop_at_us };
         world.add(&name("clients"), edge, Clients::new(clients));
         if nodes.edge_gateway.is_some() {
-            world.add(&name("edge-gateway"), edge, envoy(gateway_config));
+            world.add(&name("edge-gateway"), edge, envoy(edge_config(None))?);
         }
         shops.push(nodes);
     }

@@ -220,17 +220,11 @@ fn a_closed_stream_is_opened_again_under_another_token() {
 }
 
 #[test]
-fn a_send_on_a_stream_that_envoy_forgot_is_taken_as_its_end() {
+fn a_stream_that_has_ended_is_given_back_to_envoy() {
     let mut gateway = Plugin::ready_gateway();
-    let stream = gateway.stream;
-    gateway.vm.stream_closed(stream);
-    let context = gateway.open();
-    gateway.vm.set_trace(true);
-    gateway.head(context, &post("s", "id"), true);
-    let trace = gateway.vm.take_trace();
-    let sent = trace.iter().find(|line| line.starts_with("proxy_grpc_send")).unwrap();
-    assert!(sent.ends_with("= NotFound"), "{sent}");
-    assert!(matches!(gateway.vm.take_actions()[..], [Action::Log(_)]));
+    assert_eq!(gateway.vm.open_streams(), 1);
+    gateway.call(Callback::GrpcClose { token: gateway.stream, status: 14 });
+    assert_eq!(gateway.vm.open_streams(), 0);
 }
 
 #[test]

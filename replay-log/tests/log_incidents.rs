@@ -536,3 +536,36 @@ fn a_backlog_is_delivered_after_a_restart_though_nobody_asks_for_anything() {
     desk.input(Input::Tick);
     assert_eq!(desk.deliveries.len(), 2, "to both replicas");
 }
+
+/// A guard that was silent while its Envoy came up, and then said that it does not know: the
+/// operator must be asked, and silence afterwards takes nothing back. (Found on real Envoy, and by
+/// the simulator once its operator looked at nothing but this list.)
+#[test]
+fn a_doubt_is_listed_though_its_guard_was_silent_before_and_is_again() {
+    let mut desk = Desk::new();
+    desk.number("s", "a");
+    desk.pass(TAKEOVER_MS);
+    let mut try_with = |word: Option<Verdict>| {
+        for _ in 0..40 {
+            ready(&mut desk, Replica::Primary);
+            desk.pass(500);
+            let tries = std::mem::take(&mut desk.deliveries);
+            for delivery in tries {
+                if delivery.replica == Replica::Secondary {
+                    desk.deliver_ok(&delivery);
+                } else {
+                    let word = word.map(|verdict| delivered_word(&delivery, verdict));
+                    desk.report(&delivery, word);
+                }
+            }
+        }
+        let status = desk.log.status();
+        let kinds =
+            |list: &[replay_log::log::HeldUp]| list.iter().map(|w| w.kind).collect::<Vec<_>>();
+        (kinds(&status.in_doubt), kinds(&status.held_up))
+    };
+    assert_eq!(try_with(None), (vec![], vec!["unanswered"]));
+    assert_eq!(try_with(Some(Verdict::InDoubt)), (vec!["in_doubt"], vec![]));
+    assert_eq!(try_with(None), (vec!["in_doubt"], vec![]));
+    assert_eq!(try_with(Some(Verdict::NotRun)), (vec![], vec!["not_run"]));
+}

@@ -93,6 +93,11 @@ impl Sites {
         let (sites, result) = body(self).await;
         if result.is_err() {
             eprintln!("{}", sites.stack.dump_logs());
+            for admin in [sites.stack.journal_admin, sites.stack.log_admin] {
+                if let Ok(mut status) = status_of(admin).await {
+                    eprintln!("── journal: {}", status["journal"].take());
+                }
+            }
         }
         let ended = sites.stack.shutdown().await;
         result?;

@@ -1,10 +1,9 @@
 //! What the filter asks of the network: gRPC streams and calls, each of a root context.
 
-use super::config::Cluster;
 use super::plugin::Root;
 use super::upstream::User;
 use super::{Envoy, timer};
-use crate::kernel::{ConnId, Cx, Micros, Timer};
+use crate::kernel::{ConnId, Cx, Timer};
 use crate::vm::Callback;
 use crate::wire::{Frame, Headers, StreamNo};
 
@@ -19,15 +18,15 @@ pub(super) struct Asked {
 }
 
 pub(super) enum What {
-    /// Messages that wait for the connection.
-    Stream { path: String, waiting: Vec<Vec<u8>>, established: bool },
+    /// Messages that wait for the connection, and whether each is the last.
+    Stream { path: String, waiting: Vec<(Vec<u8>, bool)>, established: bool },
     /// A call, and what has come of its answer.
     Call { headers: Headers, body: Vec<u8>, answer: Option<(Headers, Vec<u8>)> },
 }
 
-/// What fails at once is reported a moment later.
-const AT_ONCE: Micros = 500;
-/// gRPC's UNAVAILABLE.
+/// What a stream ends with that ended without a status, broke, and never was.
+const UNKNOWN: u32 = 2;
+const INTERNAL: u32 = 13;
 const UNAVAILABLE: u32 = 14;
 
 /// Why an exchange with an upstream failed.
@@ -45,14 +44,17 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Envoy's own reply in its place.
-    pub(super) fn text(self) -> String {
+    pub(super) fn text(self, retried: bool) -> String {
         let reason = match self {
             Failure::NoHost => return "no healthy upstream".to_string(),
             Failure::Refused => "remote connection failure",
             Failure::ConnectTimeout => "connection timeout",
             Failure::Broken => "connection termination",
         };
-        format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}")
+        let retried = if retried { "retried and the latest " } else { "" };
+        format!(
+            "upstream connect error or disconnect/reset before headers. {retried}reset reason: {reason}"
+        )
     }
 }
 
@@ -100,13 +102,10 @@ impl Envoy {
     fn ask(&mut self, cx: &mut Cx<'_>, root: Root, token: u32, cluster: &str, what: What) -> u64 {
         let id = self.number();
         self.asked.insert(id, Asked { root, token, what, at: None });
-        let cluster = Cluster::named(cluster);
-        let host = cluster.and_then(|c| c.hosts(&self.config.hosts).first().copied());
-        let (Some(cluster), Some(host)) = (cluster, host) else {
-            cx.after(AT_ONCE, Timer { kind: timer::FAILED, a: id, b: 0 });
-            return id;
-        };
-        let at = self.enter(cx, root.worker, cluster, host, User::Asked(id));
+        // The VM has seen that there is somebody.
+        let Some(cluster) = self.table.named(cluster) else { return id };
+        let Some(host) = self.table.cluster(cluster).hosts.first() else { return id };
+        let at = self.enter(cx, root.worker, cluster, host.addr, User::Asked(id));
         if let Some(asked) = self.asked.get_mut(&id) {
             asked.at = Some(at);
         }
@@ -125,11 +124,12 @@ impl Envoy {
         root: Root,
         token: u32,
         message: Vec<u8>,
+        end: bool,
     ) {
         let Some(id) = self.asked_of(root, token) else { return };
         let Some(asked) = self.asked.get_mut(&id) else { return };
         if let What::Stream { waiting, .. } = &mut asked.what {
-            waiting.push(message);
+            waiting.push((message, end));
         }
         if let Some((conn, _)) = asked.at
             && self.upstream.is_connected(conn)
@@ -177,8 +177,8 @@ impl Envoy {
                     ];
                     cx.send(conn, stream, Frame::Head { headers, body: Vec::new(), end: false });
                 }
-                for bytes in waiting.drain(..) {
-                    cx.send(conn, stream, Frame::Data { bytes, end: false });
+                for (bytes, end) in waiting.drain(..) {
+                    cx.send(conn, stream, Frame::Data { bytes, end });
                 }
             }
             What::Call { headers, body, .. } if begins => {
@@ -198,12 +198,14 @@ impl Envoy {
                 *established = true;
                 self.call(cx, root, Callback::GrpcInitialMetadata { token });
             }
-            (What::Stream { .. }, Frame::Data { bytes, .. }) => {
+            (What::Stream { .. }, Frame::Data { bytes, end }) => {
                 self.call(cx, root, Callback::GrpcMessage { token, message: bytes });
+                if end {
+                    self.stream_over(cx, id, UNKNOWN);
+                }
             }
             (What::Stream { .. }, Frame::Trailers { status }) => {
-                self.asked_over(cx, id, false);
-                self.grpc_closed(cx, root, token, status);
+                self.stream_over(cx, id, status);
             }
             (What::Stream { .. }, Frame::Reset) => self.asked_failed(cx, id, Failure::Broken),
             (What::Call { answer, .. }, Frame::Head { mut headers, body, end }) => {
@@ -242,38 +244,30 @@ impl Envoy {
         }
     }
 
-    fn grpc_closed(&mut self, cx: &mut Cx<'_>, root: Root, token: u32, status: u32) {
-        self.call(cx, root, Callback::GrpcTrailers { token });
-        if let Some(life) = self.life(root) {
-            life.vm.stream_closed(token);
+    /// A stream has ended; what has not been heard of it before is heard now.
+    fn stream_over(&mut self, cx: &mut Cx<'_>, id: u64, status: u32) {
+        let Some(Asked { root, token, what, .. }) = self.asked_over(cx, id, false) else { return };
+        if let What::Stream { established: false, .. } = what {
+            self.call(cx, root, Callback::GrpcInitialMetadata { token });
         }
+        self.call(cx, root, Callback::GrpcTrailers { token });
         self.call(cx, root, Callback::GrpcClose { token, status });
     }
 
     /// A stream or call has ended without an answer.
     pub(super) fn asked_failed(&mut self, cx: &mut Cx<'_>, id: u64, why: Failure) {
-        let Some(asked) = self.asked_over(cx, id, false) else { return };
-        let (root, token) = (asked.root, asked.token);
-        match asked.what {
+        let Some(asked) = self.asked.get(&id) else { return };
+        let response = match asked.what {
             What::Stream { established, .. } => {
-                if !established {
-                    self.call(cx, root, Callback::GrpcInitialMetadata { token });
-                }
-                self.grpc_closed(cx, root, token, UNAVAILABLE);
+                let status = if established { INTERNAL } else { UNAVAILABLE };
+                return self.stream_over(cx, id, status);
             }
             // Cut off inside the body: no headers at all.
-            What::Call { answer: Some(_), .. } => {
-                self.call(cx, root, Callback::CallResponse { token, response: None });
-            }
-            What::Call { answer: None, .. } => {
-                let response = Some(local_reply(503, &why.text()));
-                self.call(cx, root, Callback::CallResponse { token, response });
-            }
-        }
-    }
-
-    pub(super) fn failed_at_once(&mut self, cx: &mut Cx<'_>, id: u64) {
-        self.asked_failed(cx, id, Failure::NoHost);
+            What::Call { answer: Some(_), .. } => None,
+            What::Call { answer: None, .. } => Some(local_reply(503, &why.text(false))),
+        };
+        let Some(Asked { root, token, .. }) = self.asked_over(cx, id, false) else { return };
+        self.call(cx, root, Callback::CallResponse { token, response });
     }
 
     pub(super) fn call_timed_out(&mut self, cx: &mut Cx<'_>, id: u64) {

@@ -1,12 +1,14 @@
-//! Health checks of the primary's guard, and pings of the connections to it.
+//! Health checks of the host that is checked, and pings of connections.
 //!
 //! A check is judged by the simulator (the link both ways, the other Envoy, the service) and does
-//! not go through the guard's VM: it would be most of what a quiet site does.
+//! not go through the guard's VM: it would be most of what a quiet site does. A ping is judged by
+//! the link and the other process.
 
+use super::config::Ping;
 use super::{Envoy, timer};
-use crate::kernel::{Cx, Micros, Reach, Timer};
+use crate::kernel::{Addr, Cx, Micros, Reach, Timer};
 
-/// What is known of the primary's guard.
+/// What is known of the host that is checked.
 #[derive(Default)]
 pub(super) struct Health {
     healthy: bool,
@@ -14,12 +16,16 @@ pub(super) struct Health {
     contrary: u32,
     /// It has been checked at least once.
     checked: bool,
-    /// Since when the other Envoy says nothing.
+}
+
+/// A host whose connections are pinged.
+pub(super) struct Pinged {
+    host: Addr,
+    ping: Ping,
+    /// Since when it says nothing.
     silent_since: Option<Micros>,
 }
 
-/// Checks in a row that change a verdict.
-const THRESHOLD: u32 = 2;
 /// What a turn is about: a check begins, it was good, it was bad.
 const BEGIN: u64 = 0;
 const GOOD: u64 = 1;
@@ -27,78 +33,87 @@ const BAD: u64 = 2;
 
 impl Envoy {
     pub(super) fn start_health(&mut self, cx: &mut Cx<'_>) {
-        if self.config.gateway.is_some() && self.config.hosts.primary_guard.is_some() {
+        if self.table.config().health.is_some() {
             cx.after(1_000, Timer { kind: timer::HEALTH, a: BEGIN, b: 0 });
-            cx.after(self.config.times.ping_interval, Timer { kind: timer::PING, a: 0, b: 0 });
+        }
+        for cluster in &self.table.config().clusters {
+            let Some(ping) = cluster.ping else { continue };
+            for host in &cluster.hosts {
+                // A process hears itself.
+                let known = self.pinged.iter().any(|p| (p.host, p.ping) == (host.addr, ping));
+                if !known && host.addr.node != cx.me() {
+                    self.pinged.push(Pinged { host: host.addr, ping, silent_since: None });
+                }
+            }
+        }
+        for (a, pinged) in (0..).zip(&self.pinged) {
+            cx.after(pinged.ping.interval, Timer { kind: timer::PING, a, b: 0 });
         }
     }
 
-    /// Whether requests may go there.
-    pub(super) fn primary_is_healthy(&self) -> bool {
+    /// Whether requests may go to the host that is checked.
+    pub(super) fn is_healthy(&self) -> bool {
         self.health.healthy
     }
 
     pub(super) fn health_turn(&mut self, cx: &mut Cx<'_>, what: u64) {
-        let times = self.config.times;
+        let Some(check) = &self.table.config().health else { return };
+        let (interval, timeout) = (check.interval, check.timeout);
         let again = |kind| Timer { kind: timer::HEALTH, a: kind, b: 0 };
         if what == BEGIN {
-            let Some(guard) = self.config.hosts.primary_guard else { return };
-            let mut asked = vec![guard.node];
-            asked.extend(self.config.hosts.checked_service);
-            return match cx.reach(&asked) {
-                Reach::After(delay) if delay < times.health_timeout => {
-                    cx.after(delay, again(GOOD));
-                }
+            return match cx.reach(&[check.of.node, check.service]) {
+                Reach::After(delay) if delay < timeout => cx.after(delay, again(GOOD)),
                 Reach::Refused => cx.after(1_000, again(BAD)),
-                Reach::After(_) | Reach::Silent => cx.after(times.health_timeout, again(BAD)),
+                Reach::After(_) | Reach::Silent => cx.after(timeout, again(BAD)),
             };
         }
         self.checked(cx, what == GOOD);
-        cx.after(times.health_interval, again(BEGIN));
+        cx.after(interval, again(BEGIN));
     }
 
     fn checked(&mut self, cx: &mut Cx<'_>, good: bool) {
+        let Some(check) = &self.table.config().health else { return };
+        let (of, wanted) = (check.of, if good { check.healthy } else { check.unhealthy });
         let first = !std::mem::replace(&mut self.health.checked, true);
         if good == self.health.healthy {
             self.health.contrary = 0;
             return;
         }
         self.health.contrary += 1;
-        if !first && self.health.contrary < THRESHOLD {
+        if !first && self.health.contrary < wanted {
             return;
         }
         self.health.healthy = good;
         self.health.contrary = 0;
         if cx.tracing() {
-            cx.trace(if good {
-                "the primary's guard is healthy"
-            } else {
-                "the primary's guard is not healthy"
-            });
+            cx.trace(if good { "its host is healthy" } else { "its host is not healthy" });
         }
-        if !good && let Some(guard) = self.config.hosts.primary_guard {
-            let conns = self.upstream.to(guard, true);
+        if !good {
+            let table = &self.table;
+            let conns = self.upstream.to(of, |cluster| table.cluster(cluster).is_checked());
             self.give_up(cx, conns);
         }
     }
 
-    pub(super) fn ping(&mut self, cx: &mut Cx<'_>) {
-        let times = self.config.times;
-        cx.after(times.ping_interval, Timer { kind: timer::PING, a: 0, b: 0 });
-        let Some(guard) = self.config.hosts.primary_guard else { return };
-        let silent = match cx.reach(&[guard.node]) {
-            Reach::After(delay) => delay > times.ping_timeout,
+    pub(super) fn ping(&mut self, cx: &mut Cx<'_>, which: u64) {
+        let at = usize::try_from(which).unwrap_or(usize::MAX);
+        let Some(pinged) = self.pinged.get_mut(at) else { return };
+        let (host, ping) = (pinged.host, pinged.ping);
+        cx.after(ping.interval, Timer { kind: timer::PING, a: which, b: 0 });
+        let silent = match cx.reach(&[host.node]) {
+            Reach::After(delay) => delay > ping.timeout,
             Reach::Silent => true,
             // A connection to what is not there is closed by its other end.
             Reach::Refused => false,
         };
         if !silent {
-            self.health.silent_since = None;
+            pinged.silent_since = None;
             return;
         }
-        let since = *self.health.silent_since.get_or_insert(cx.now());
-        if cx.now() >= since + times.ping_timeout {
-            let conns = self.upstream.to(guard, false);
+        let since = *pinged.silent_since.get_or_insert(cx.now());
+        if cx.now() >= since + ping.timeout {
+            let table = &self.table;
+            let conns = self.upstream.to(host, |cluster| table.cluster(cluster).ping == Some(ping));
             self.give_up(cx, conns);
         }
     }

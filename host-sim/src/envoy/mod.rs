@@ -12,16 +12,23 @@ mod downstream;
 mod exchange;
 mod health;
 mod plugin;
+mod response;
 mod router;
+mod shipped;
+mod table;
 mod upstream;
 
-pub use self::config::{Cluster, Config, Hosts, Role, Route, Times, route};
+pub use self::config::{
+    Cluster, Config, HealthCheck, Host, Listener, Match, Ping, Plugin, Retry, Route, Way,
+};
+pub use self::shipped::{CloudHosts, EdgeHosts, Role};
 
 use self::exchange::Exchange;
-use self::health::Health;
-use self::plugin::Plugin;
+use self::health::{Health, Pinged};
+use self::plugin::Worker;
+use self::table::Table;
 use self::upstream::Upstream;
-use crate::kernel::{Actor, ConnId, Cx, Event, NetEvent, Port, Timer};
+use crate::kernel::{Actor, ConnId, Cx, Event, NetEvent, Timer};
 use crate::vm::{Clock, Filter, Shared};
 use crate::wire::StreamNo;
 use std::any::Any;
@@ -29,7 +36,7 @@ use std::collections::BTreeMap;
 
 /// What an Envoy reminds itself of.
 mod timer {
-    /// A plugin's tick: worker and role, life.
+    /// A plugin's tick: worker and listener, life.
     pub const TICK: u16 = 1;
     /// One attempt: exchange, attempt.
     pub const PER_TRY: u16 = 2;
@@ -45,45 +52,46 @@ mod timer {
     pub const CALL: u16 = 7;
     /// The next health check, or the outcome of one.
     pub const HEALTH: u16 = 8;
-    /// Pings of the connections to the other site.
+    /// Pings of the connections to a host.
     pub const PING: u16 = 9;
-    /// What the filter wanted failed at once: stream or call.
-    pub const FAILED: u16 = 10;
     /// Drained: an old root context.
-    pub const DRAINED: u16 = 11;
+    pub const DRAINED: u16 = 10;
 }
 
 /// An accepted connection.
 struct Down {
     worker: usize,
-    port: Port,
+    listener: usize,
     streams: BTreeMap<StreamNo, u64>,
 }
 
 /// One Envoy process.
 pub struct Envoy {
-    config: Config,
+    table: Table,
     filter: Filter,
     /// Seed of the VMs' entropy.
     seed: u64,
     lives: u64,
     next: u64,
-    shared: BTreeMap<Role, Shared>,
-    plugins: BTreeMap<(usize, Role), Plugin>,
+    /// By listener.
+    shared: BTreeMap<usize, Shared>,
+    /// By worker and listener.
+    plugins: BTreeMap<(usize, usize), Worker>,
     down: BTreeMap<ConnId, Down>,
     exchanges: BTreeMap<u64, Exchange>,
     upstream: Upstream,
     /// The filter's streams and calls under way, by our own number.
     asked: BTreeMap<u64, call::Asked>,
     health: Health,
+    pinged: Vec<Pinged>,
     next_worker: usize,
 }
 
 impl Envoy {
-    /// An Envoy that is down.
-    pub fn new(config: Config, filter: Filter, seed: u64) -> Envoy {
-        Envoy {
-            config,
+    /// An Envoy that is down. The error is what is wrong with its configuration.
+    pub fn new(config: Config, filter: Filter, seed: u64) -> Result<Envoy, String> {
+        Ok(Envoy {
+            table: Table::new(config)?,
             filter,
             seed,
             lives: 0,
@@ -95,14 +103,15 @@ impl Envoy {
             upstream: Upstream::default(),
             asked: BTreeMap::new(),
             health: Health::default(),
+            pinged: Vec::new(),
             next_worker: 0,
-        }
+        })
     }
 
     /// The filter's counters, summed over all workers.
     pub fn metrics(&self) -> BTreeMap<String, u64> {
         let mut sum = BTreeMap::new();
-        for (name, value) in self.plugins.values().flat_map(Plugin::metrics) {
+        for (name, value) in self.plugins.values().flat_map(Worker::metrics) {
             *sum.entry(name).or_insert(0) += value;
         }
         sum
@@ -121,6 +130,12 @@ impl Envoy {
         self.upstream = Upstream::default();
         self.asked.clear();
         self.health = Health::default();
+        self.pinged.clear();
+    }
+
+    /// How many gRPC streams are kept for the VMs of a worker's plugins.
+    pub fn open_streams(&self) -> usize {
+        self.plugins.values().map(Worker::open_streams).sum()
     }
 }
 
@@ -132,11 +147,11 @@ impl Actor for Envoy {
     fn start(&mut self, cx: &mut Cx<'_>) {
         self.forget();
         self.lives += 1;
-        for role in self.roles() {
-            self.shared.insert(role, Shared::default());
-            for worker in 0..self.config.workers {
-                self.plugins.insert((worker, role), Plugin::default());
-                self.start_vm(cx, worker, role);
+        for listener in self.table.filtered() {
+            self.shared.insert(listener, Shared::default());
+            for worker in 0..self.table.config().workers {
+                self.plugins.insert((worker, listener), Worker::default());
+                self.start_vm(cx, worker, listener);
             }
         }
         self.start_health(cx);
@@ -146,9 +161,10 @@ impl Actor for Envoy {
         match event {
             Event::Timer(timer) => self.timer(cx, timer),
             Event::Net(conn, NetEvent::Opened(port)) => {
-                let worker = self.next_worker % self.config.workers;
+                let Some(listener) = self.table.listener(port) else { return cx.close(conn) };
+                let worker = self.next_worker % self.table.config().workers;
                 self.next_worker += 1;
-                self.down.insert(conn, Down { worker, port, streams: BTreeMap::new() });
+                self.down.insert(conn, Down { worker, listener, streams: BTreeMap::new() });
             }
             Event::Net(conn, event) if self.down.contains_key(&conn) => {
                 self.from_downstream(cx, conn, event);
@@ -159,9 +175,14 @@ impl Actor for Envoy {
                     scenario::Plugin::Gateway => Role::Gateway,
                     _ => Role::Guard,
                 };
-                let worker = cx.rng().below(self.config.workers as u64);
+                let worker = cx.rng().below(self.table.config().workers as u64);
                 let worker = usize::try_from(worker).unwrap_or(0);
-                self.panic(cx, worker, role, "planned");
+                let named = |at: &usize| {
+                    self.table.plugin(*at).is_some_and(|plugin| plugin.name == role.plugin())
+                };
+                if let Some(listener) = self.table.filtered().into_iter().find(named) {
+                    self.panic(cx, worker, listener, "planned");
+                }
             }
             Event::Fault(scenario::What::Reload) => self.reload(cx),
             Event::Fault(_) => {}
@@ -188,8 +209,7 @@ impl Envoy {
             timer::CONNECT => self.connect_timed_out(cx, ConnId(a)),
             timer::CALL => self.call_timed_out(cx, a),
             timer::HEALTH => self.health_turn(cx, a),
-            timer::PING => self.ping(cx),
-            timer::FAILED => self.failed_at_once(cx, a),
+            timer::PING => self.ping(cx, a),
             timer::DRAINED => self.drained(cx, a, b),
             _ => {}
         }

@@ -1,12 +1,10 @@
 //! A plugin on a worker: its VM, started anew after a panic (FAIL_RELOAD), and its root contexts.
 
-use super::config::Role;
 use super::{Envoy, clock, timer};
 use crate::kernel::{Cx, Micros, Timer};
 use crate::rng::Rng;
 use crate::vm::{Action, Answer, Callback, Vm, VmConfig};
-use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::collections::BTreeMap;
 
 /// How long an old root context lives on after its listener was replaced.
 const DRAIN: Micros = 5_000_000;
@@ -20,100 +18,106 @@ pub(super) struct Life {
 
 /// A plugin on a worker.
 #[derive(Default)]
-pub(super) struct Plugin {
+pub(super) struct Worker {
     pub lives: BTreeMap<u64, Life>,
     /// Who serves new exchanges; none after a panic.
     pub current: Option<u64>,
+    /// When a VM was started last.
+    pub loaded_us: Micros,
     /// Not before this is a VM started again.
     pub again_us: Micros,
 }
 
-/// Names a root context: worker, role, life.
+/// After a panic a VM is started by the first request that finds the last start so long ago.
+const RELOAD: [Micros; 2] = [1_000_000, 1_500_000];
+
+/// Names a root context: worker, listener, life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Root {
     pub worker: usize,
-    pub role: Role,
+    pub listener: usize,
     pub life: u64,
 }
 
 impl Root {
     fn code(self) -> u64 {
-        (self.worker as u64) << 1 | u64::from(self.role == Role::Guard)
+        (self.worker as u64) << 8 | self.listener as u64
     }
 
     fn decode(code: u64, life: u64) -> Root {
-        let role = if code & 1 == 1 { Role::Guard } else { Role::Gateway };
-        Root { worker: usize::try_from(code >> 1).unwrap_or(0), role, life }
+        let number = |n| usize::try_from(n).unwrap_or(0);
+        Root { worker: number(code >> 8), listener: number(code & 0xff), life }
     }
 }
 
-impl Plugin {
+impl Worker {
     pub(super) fn metrics(&self) -> impl Iterator<Item = (String, u64)> {
         self.lives.values().flat_map(|life| life.vm.metrics())
+    }
+
+    pub(super) fn open_streams(&self) -> usize {
+        self.lives.values().map(|life| life.vm.open_streams()).sum()
     }
 }
 
 impl Envoy {
-    /// The roles that this Envoy has plugins for.
-    pub(super) fn roles(&self) -> Vec<Role> {
-        let gateway = self.config.gateway.as_ref().map(|_| Role::Gateway);
-        let guard = self.config.guard.as_ref().map(|_| Role::Guard);
-        [gateway, guard].into_iter().flatten().collect()
+    fn plugin_name(&self, root: Root) -> &str {
+        self.table.plugin(root.listener).map_or("", |plugin| &plugin.name)
     }
 
     /// Starts a VM and makes it the current one. A configuration that the filter refuses keeps
     /// Envoy from starting; that is found before a run begins.
-    pub(super) fn start_vm(&mut self, cx: &mut Cx<'_>, worker: usize, role: Role) -> bool {
+    pub(super) fn start_vm(&mut self, cx: &mut Cx<'_>, worker: usize, listener: usize) -> bool {
         let life = self.number();
-        let configuration = match role {
-            Role::Gateway => self.config.gateway.clone(),
-            Role::Guard => self.config.guard.clone(),
-        };
-        let entropy = format!("{} {} {worker} {role:?} {life}", cx.name(), self.lives);
-        let hosts = &self.config.hosts;
-        let known = super::Cluster::ALL.into_iter().filter(|c| !c.hosts(hosts).is_empty());
-        let clusters: BTreeSet<String> = known.map(|c| c.name().to_string()).collect();
+        let Some(plugin) = self.table.plugin(listener) else { return false };
+        let entropy = format!("{} {} {worker} {} {life}", cx.name(), self.lives, plugin.name);
         let config = VmConfig {
-            name: role.plugin(),
-            root_id: role.plugin(),
-            configuration: configuration.as_deref().unwrap_or_default(),
-            shared: self.shared.entry(role).or_default().clone(),
+            name: &plugin.name,
+            root_id: &plugin.root_id,
+            configuration: &plugin.configuration,
+            shared: self.shared.entry(listener).or_default().clone(),
             rng: Rng::named(self.seed, &entropy),
-            clusters: Rc::new(clusters),
+            clusters: self.table.inhabited.clone(),
             environment: crate::stack::environment(),
         };
         let mut vm = match Vm::start(&self.filter, config, clock(cx)) {
             Ok(vm) => vm,
             Err(error) => {
-                cx.trace(&format!("{role:?} does not start: {error}"));
+                cx.trace(&format!("{} does not start: {error}", plugin.name));
                 return false;
             }
         };
         vm.set_trace(cx.tracing());
         let period = vm.tick_period_ms().max(1) * 1_000;
-        let Some(plugin) = self.plugins.get_mut(&(worker, role)) else { return false };
+        let Some(plugin) = self.plugins.get_mut(&(worker, listener)) else { return false };
         plugin.lives.insert(life, Life { vm, contexts: BTreeMap::new() });
         plugin.current = Some(life);
-        let root = Root { worker, role, life };
+        plugin.loaded_us = cx.now();
+        let root = Root { worker, listener, life };
         let first = cx.rng().below(period);
         cx.after(first, Timer { kind: timer::TICK, a: root.code(), b: life });
         true
     }
 
     /// The root context that serves a new exchange, with a fresh VM if the last one panicked.
-    pub(super) fn serving(&mut self, cx: &mut Cx<'_>, worker: usize, role: Role) -> Option<Root> {
-        let plugin = self.plugins.get(&(worker, role))?;
+    pub(super) fn serving(
+        &mut self,
+        cx: &mut Cx<'_>,
+        worker: usize,
+        listener: usize,
+    ) -> Option<Root> {
+        let plugin = self.plugins.get(&(worker, listener))?;
         if plugin.current.is_none()
-            && (cx.now() < plugin.again_us || !self.start_vm(cx, worker, role))
+            && (cx.now() < plugin.again_us || !self.start_vm(cx, worker, listener))
         {
             return None;
         }
-        let life = self.plugins.get(&(worker, role))?.current?;
-        Some(Root { worker, role, life })
+        let life = self.plugins.get(&(worker, listener))?.current?;
+        Some(Root { worker, listener, life })
     }
 
     pub(super) fn life(&mut self, root: Root) -> Option<&mut Life> {
-        self.plugins.get_mut(&(root.worker, root.role))?.lives.get_mut(&root.life)
+        self.plugins.get_mut(&(root.worker, root.listener))?.lives.get_mut(&root.life)
     }
 
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>, code: u64, life: u64) {
@@ -123,7 +127,8 @@ impl Envoy {
         cx.after(period.max(1) * 1_000, Timer { kind: timer::TICK, a: code, b: life });
     }
 
-    /// A callback, and then what the VM asked for during it.
+    /// A callback, and then what the VM asked for during it. As in Envoy, exchanges go on and are
+    /// answered last, for that runs callbacks of their own.
     pub(super) fn call(
         &mut self,
         cx: &mut Cx<'_>,
@@ -132,32 +137,34 @@ impl Envoy {
     ) -> Option<Answer> {
         let now = clock(cx);
         let tick = matches!(callback, Callback::Tick);
-        let label = (cx.tracing() && !tick).then(|| format!("{callback:?}"));
+        let label = cx.tracing().then(|| format!("{callback:?}"));
         let life = self.life(root)?;
         let answer = life.vm.call(now, callback);
         let actions = life.vm.take_actions();
         if let Some(label) = label {
-            let host_calls = self.life(root).map(|life| life.vm.take_trace()).unwrap_or_default();
-            cx.trace(&format!("{:?}/{} {label} ⇒ {answer:?}", root.role, root.worker));
-            for line in host_calls {
-                cx.trace(&format!("    {line}"));
-            }
-        } else if tick && cx.tracing() {
             let lines = self.life(root).map(|life| life.vm.take_trace()).unwrap_or_default();
-            if !actions.is_empty() {
-                cx.trace(&format!("{:?}/{} Tick", root.role, root.worker));
+            if !tick || !actions.is_empty() || answer.is_err() {
+                let name = self.plugin_name(root);
+                cx.trace(&format!("{name}/{} {label} ⇒ {answer:?}", root.worker));
                 for line in lines {
                     cx.trace(&format!("    {line}"));
                 }
             }
         }
+        let mut last = Vec::new();
         for action in actions {
+            match action {
+                Action::Continue { .. } | Action::Reply { .. } => last.push(action),
+                _ => self.act(cx, root, action),
+            }
+        }
+        for action in last {
             self.act(cx, root, action);
         }
         match answer {
             Ok(answer) => Some(answer),
             Err(panic) => {
-                self.panic(cx, root.worker, root.role, &panic.to_string());
+                self.panic(cx, root.worker, root.listener, &panic.to_string());
                 None
             }
         }
@@ -182,7 +189,12 @@ impl Envoy {
             Action::OpenStream { token, cluster, service, method, .. } => {
                 self.open_stream(cx, root, token, &cluster, &service, &method);
             }
-            Action::Send { stream, message, .. } => self.send_message(cx, root, stream, message),
+            Action::Send { stream, message, end } => {
+                self.send_message(cx, root, stream, message, end);
+            }
+            Action::CloseStream { stream } => {
+                self.send_message(cx, root, stream, Vec::new(), true);
+            }
             Action::CancelStream { stream } => self.close_stream(cx, root, stream),
             Action::Call { token, cluster, headers, body, timeout_ms, .. } => {
                 self.begin_call(cx, root, token, &cluster, headers, body, timeout_ms);
@@ -192,8 +204,6 @@ impl Envoy {
                     cx.trace(&line.to_string());
                 }
             }
-            // Half-closed: nobody here does that, and the other side would not mind.
-            Action::CloseStream { .. } => {}
         }
     }
 
@@ -201,24 +211,24 @@ impl Envoy {
         self.life(root)?.contexts.get(&context).copied()
     }
 
-    /// A VM is gone with everything that it held. Its exchanges hang until a timer of Envoy ends
-    /// them; its streams and calls end with it.
-    pub(super) fn panic(&mut self, cx: &mut Cx<'_>, worker: usize, role: Role, why: &str) {
-        let again_us = cx.now() + self.config.times.reload;
-        let Some(plugin) = self.plugins.get_mut(&(worker, role)) else { return };
+    /// A VM is gone with everything that it held. Its exchanges hang until something moves on
+    /// them or a timer of Envoy ends them; its streams and calls end with it.
+    pub(super) fn panic(&mut self, cx: &mut Cx<'_>, worker: usize, listener: usize, why: &str) {
+        let Some(plugin) = self.plugins.get_mut(&(worker, listener)) else { return };
         if plugin.current.is_none() {
             return;
         }
         plugin.current = None;
-        plugin.again_us = again_us;
+        plugin.again_us = plugin.loaded_us + cx.rng().between(RELOAD);
         let lives: Vec<u64> = plugin.lives.keys().copied().collect();
         plugin.lives.clear();
-        cx.note(None, "panic", format!("{} {role:?}, worker {worker}: {why}", cx.name()));
+        let name = self.table.plugin(listener).map_or("", |plugin| &plugin.name);
+        cx.note(None, "panic", format!("{} {name}, worker {worker}: {why}", cx.name()));
         if cx.tracing() {
-            cx.trace(&format!("{role:?}/{worker} panics: {why}"));
+            cx.trace(&format!("{name}/{worker} panics: {why}"));
         }
         for life in lives {
-            self.drop_asked(cx, Root { worker, role, life });
+            self.drop_asked(cx, Root { worker, listener, life });
         }
     }
 
@@ -227,12 +237,13 @@ impl Envoy {
         let old: Vec<Root> = self
             .plugins
             .iter()
-            .filter_map(|((worker, role), plugin)| {
-                plugin.current.map(|life| Root { worker: *worker, role: *role, life })
+            .filter_map(|((worker, listener), plugin)| {
+                let root = |life| Root { worker: *worker, listener: *listener, life };
+                plugin.current.map(root)
             })
             .collect();
         for root in old {
-            if self.start_vm(cx, root.worker, root.role) {
+            if self.start_vm(cx, root.worker, root.listener) {
                 cx.after(DRAIN, Timer { kind: timer::DRAINED, a: root.code(), b: root.life });
             }
         }
@@ -244,7 +255,7 @@ impl Envoy {
         if waits {
             return cx.after(DRAIN, Timer { kind: timer::DRAINED, a: code, b: life });
         }
-        if let Some(plugin) = self.plugins.get_mut(&(root.worker, root.role))
+        if let Some(plugin) = self.plugins.get_mut(&(root.worker, root.listener))
             && plugin.lives.remove(&life).is_some()
         {
             self.drop_asked(cx, root);

@@ -1,91 +1,108 @@
 //! The router: attempts, retries on another priority, timeouts, the mirror.
 
 use super::call::{Failure, local_reply};
-use super::config::{Cluster, Route};
+use super::config::Retry;
 use super::exchange::Router;
+use super::table::Going;
 use super::upstream::User;
 use super::{Envoy, timer};
-use crate::kernel::{Addr, Cx, Timer};
+use crate::kernel::{Addr, Cx, Micros, Timer};
 use crate::wire::{self, Frame};
+use protocol::names::MIRROR;
 
-/// The wait before a retry: at most ten milliseconds.
-const BACKOFF_US: [u64; 2] = [0, 10_000];
+impl Retry {
+    /// Whether a try that failed in this way is made again.
+    fn after(&self, why: Failure) -> bool {
+        match why {
+            Failure::NoHost => false,
+            Failure::Refused | Failure::ConnectTimeout => self.connect || self.reset,
+            Failure::Broken => self.reset,
+        }
+    }
+
+    /// The most that is waited before a retry, the first of which is 1.
+    fn wait(&self, retry: u32) -> Micros {
+        let [first, most] = self.wait;
+        first.saturating_mul((1 << retry.min(20)) - 1).min(most)
+    }
+}
 
 impl Envoy {
-    pub(super) fn route_request(&mut self, cx: &mut Cx<'_>, id: u64, route: Route) {
+    pub(super) fn route_request(&mut self, cx: &mut Cx<'_>, id: u64, going: Going) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         let mut headers = exchange.request.headers.clone();
-        wire::remove(&mut headers, "x-reprise-route");
-        let mirror = wire::text(&headers, "x-reprise-mirror").and_then(Cluster::named);
+        for name in &self.table.config().listeners[exchange.listener].removes {
+            wire::remove(&mut headers, name);
+        }
+        let mirror = going.way.mirror.then(|| wire::text(&headers, MIRROR)).flatten();
+        let mirror = mirror.and_then(|name| self.table.named(name));
         let worker = exchange.worker;
         exchange.router = Some(Router {
-            route,
+            going,
             headers,
             attempt: 0,
-            retries_left: route.retries,
+            retries_left: going.way.retry.map_or(0, |retry| retry.times),
             tried: Vec::new(),
             at: None,
             sent: 0,
             sent_end: false,
         });
-        if let Some(timeout) = route.timeout {
+        if let Some(timeout) = going.way.timeout.filter(|_| exchange.request.ended) {
             cx.after(timeout, Timer { kind: timer::ROUTE, a: id, b: 0 });
         }
-        if let Some(cluster) = mirror.filter(|_| route.mirror) {
+        if let Some(cluster) = mirror {
             self.mirror(cx, id, worker, cluster);
         }
         self.attempt(cx, id);
     }
 
     /// Sends a copy and forgets it.
-    fn mirror(&mut self, cx: &mut Cx<'_>, id: u64, worker: usize, cluster: Cluster) {
-        let hosts = cluster.hosts(&self.config.hosts);
-        let (Some(host), Some(exchange)) = (hosts.first(), self.exchanges.get(&id)) else { return };
+    fn mirror(&mut self, cx: &mut Cx<'_>, id: u64, worker: usize, cluster: usize) {
+        let Some(host) = self.table.cluster(cluster).hosts.first() else { return };
+        let Some(exchange) = self.exchanges.get(&id) else { return };
         let Some(router) = &exchange.router else { return };
         let (headers, body) = (router.headers.clone(), exchange.request.body.clone());
         self.upstream.mirrored.insert(id, Frame::Head { headers, body, end: true });
-        let (conn, _) = self.enter(cx, worker, cluster, *host, User::Mirror(id));
+        let (conn, _) = self.enter(cx, worker, cluster, host.addr, User::Mirror(id));
         self.flush(cx, conn);
     }
 
-    /// Chooses a host: the first healthy priority that was not tried, or any healthy one.
-    fn choose(&self, route: &Route, tried: &mut Vec<usize>) -> Option<Addr> {
-        let hosts = route.cluster.hosts(&self.config.hosts);
-        let is_well = |host: Addr| {
-            let primary = Some(host) == self.config.hosts.primary_guard;
-            !route.cluster.is_checked() || !primary || self.primary_is_healthy()
-        };
-        let well: Vec<usize> = (0..hosts.len()).filter(|n| is_well(hosts[*n])).collect();
-        let fresh = well.iter().copied().find(|n| !tried.contains(n));
-        let chosen = fresh.or_else(|| {
+    /// Chooses a host: the first healthy priority, and for a retry one that was not tried if the
+    /// route says so.
+    fn choose(&self, going: &Going, tried: &mut Vec<usize>) -> Option<Addr> {
+        let hosts = &self.table.cluster(going.cluster).hosts;
+        let healthy = self.is_healthy();
+        let mut well = (0_usize..).zip(hosts).filter(|(_, host)| healthy || !host.checked);
+        if !going.way.retry.is_some_and(|retry| retry.elsewhere) {
+            return well.next().map(|(_, host)| host.addr);
+        }
+        let fresh = well.clone().find(|(n, _)| !tried.contains(n));
+        let (n, host) = fresh.or_else(|| {
             tried.clear();
-            well.first().copied()
+            well.next()
         })?;
-        tried.push(chosen);
-        Some(hosts[chosen])
+        tried.push(n);
+        Some(host.addr)
     }
 
     fn attempt(&mut self, cx: &mut Cx<'_>, id: u64) {
         let Some(mut router) = self.exchanges.get_mut(&id).and_then(|e| e.router.take()) else {
             return;
         };
-        let host = self.choose(&router.route, &mut router.tried);
+        let host = self.choose(&router.going, &mut router.tried);
         router.attempt += 1;
         router.sent = 0;
         router.sent_end = false;
-        let (route, attempt) = (router.route, router.attempt);
+        let going = router.going;
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         let worker = exchange.worker;
         exchange.router = Some(router);
         let Some(host) = host else {
             return self.fail(cx, id, Failure::NoHost);
         };
-        let at = self.enter(cx, worker, route.cluster, host, User::Attempt(id));
+        let at = self.enter(cx, worker, going.cluster, host, User::Attempt(id));
         if let Some(router) = self.exchanges.get_mut(&id).and_then(|e| e.router.as_mut()) {
             router.at = Some(at);
-        }
-        if let Some(per_try) = route.per_try {
-            cx.after(per_try, Timer { kind: timer::PER_TRY, a: id, b: attempt });
         }
         self.flush(cx, at.0);
     }
@@ -102,6 +119,11 @@ impl Envoy {
         let rest = exchange.request.body[router.sent.min(exchange.request.body.len())..].to_vec();
         router.sent = exchange.request.body.len();
         router.sent_end = end;
+        if let Some(per_try) = router.going.way.retry.and_then(|retry| retry.per_try)
+            && end
+        {
+            cx.after(per_try, Timer { kind: timer::PER_TRY, a: id, b: router.attempt });
+        }
         if self.upstream.begins(conn, stream) {
             let headers = router.headers.clone();
             cx.send(conn, stream, Frame::Head { headers, body: rest, end });
@@ -116,8 +138,8 @@ impl Envoy {
         let Some(router) = &mut exchange.router else { return };
         match frame {
             Frame::Head { headers, body, end } => {
-                let retry = router.route.failover && wire::status(&headers) == 503;
-                if retry && router.retries_left > 0 {
+                let busy = router.going.way.retry.is_some_and(|retry| retry.busy);
+                if busy && router.retries_left > 0 && wire::status(&headers) == 503 {
                     return self.retry(cx, id, !end);
                 }
                 if end {
@@ -163,16 +185,18 @@ impl Envoy {
         let begun = exchange.response.begun;
         let Some(router) = &mut exchange.router else { return };
         router.at = None;
-        let connect = matches!(why, Failure::Refused | Failure::ConnectTimeout);
-        if !begun && router.retries_left > 0 && (router.route.failover || connect) {
+        let again = router.going.way.retry.is_some_and(|retry| retry.after(why));
+        if !begun && router.retries_left > 0 && again {
             return self.retry(cx, id, false);
         }
         self.fail(cx, id, why);
     }
 
     fn fail(&mut self, cx: &mut Cx<'_>, id: u64, why: Failure) {
-        let (headers, body) = local_reply(503, &why.text());
-        self.reply(cx, id, headers, body, false);
+        let router = self.exchanges.get(&id).and_then(|exchange| exchange.router.as_ref());
+        let retried = router.is_some_and(|router| router.retries() > 0);
+        let (headers, body) = local_reply(503, &why.text(retried));
+        self.reply(cx, id, headers, body);
     }
 
     fn retry(&mut self, cx: &mut Cx<'_>, id: u64, reset: bool) {
@@ -181,12 +205,13 @@ impl Envoy {
         } else {
             self.attempt_over(cx, id);
         }
-        let wait = cx.rng().between(BACKOFF_US);
         let Some(router) = self.exchanges.get_mut(&id).and_then(|e| e.router.as_mut()) else {
             return;
         };
         router.retries_left -= 1;
         router.attempt += 1;
+        let most = router.going.way.retry.map_or(0, |retry| retry.wait(router.retries()));
+        let wait = cx.rng().between([0, most]);
         let timer = Timer { kind: timer::BACKOFF, a: id, b: router.attempt };
         cx.after(wait, timer);
     }
@@ -207,7 +232,9 @@ impl Envoy {
             return;
         }
         let Some(exchange) = self.exchanges.get(&id) else { return };
-        let again = exchange.router.as_ref().is_some_and(|router| router.retries_left > 0);
+        let again = exchange.router.as_ref().is_some_and(|router| {
+            router.retries_left > 0 && router.going.way.retry.is_some_and(|retry| retry.reset)
+        });
         if exchange.response.begun {
             // Only until the first byte of the answer.
             return;
@@ -216,7 +243,7 @@ impl Envoy {
             return self.retry(cx, id, true);
         }
         let (headers, body) = local_reply(504, "upstream request timeout");
-        self.reply(cx, id, headers, body, false);
+        self.reply(cx, id, headers, body);
     }
 
     pub(super) fn route_timed_out(&mut self, cx: &mut Cx<'_>, id: u64) {
@@ -225,6 +252,6 @@ impl Envoy {
             return;
         }
         let (headers, body) = local_reply(504, "upstream request timeout");
-        self.reply(cx, id, headers, body, false);
+        self.reply(cx, id, headers, body);
     }
 }

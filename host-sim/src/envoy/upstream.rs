@@ -1,9 +1,8 @@
 //! Connection pools: one connection for many exchanges with HTTP/2, one for each with HTTP/1.
 
 use super::call::Failure;
-use super::config::Cluster;
 use super::{Envoy, timer};
-use crate::kernel::{Addr, ConnId, Cx, NetEvent, Timer};
+use crate::kernel::{Addr, ConnId, Cx, Micros, NetEvent, Timer};
 use crate::wire::{Frame, StreamNo};
 use std::collections::BTreeMap;
 
@@ -20,10 +19,12 @@ pub(super) enum User {
 
 struct Up {
     worker: usize,
-    cluster: Cluster,
+    cluster: usize,
     host: Addr,
     connected: bool,
     next: StreamNo,
+    /// When the last exchange left it.
+    left_us: Micros,
     streams: BTreeMap<StreamNo, (User, bool)>,
 }
 
@@ -47,16 +48,23 @@ impl Upstream {
         entry.is_some_and(|(_, begun)| !std::mem::replace(begun, true))
     }
 
-    fn usable(&self, worker: usize, cluster: Cluster, host: Addr) -> Option<ConnId> {
+    fn usable(&self, worker: usize, cluster: usize, host: Addr, shared: bool) -> Option<ConnId> {
         let fits = |up: &Up| {
             (up.worker, up.cluster, up.host) == (worker, cluster, host)
-                && (cluster.is_shared() || up.streams.is_empty())
+                && (shared || up.streams.is_empty())
         };
         self.conns.iter().find(|(_, up)| fits(up)).map(|(id, _)| *id)
     }
 
-    pub(super) fn to(&self, host: Addr, checked_only: bool) -> Vec<ConnId> {
-        let fits = |up: &Up| up.host == host && (!checked_only || up.cluster.is_checked());
+    /// A connection of a cluster that nobody has used since then.
+    fn unused(&self, cluster: usize, since: Micros) -> Option<ConnId> {
+        let fits = |up: &Up| up.cluster == cluster && up.streams.is_empty() && up.left_us <= since;
+        self.conns.iter().find(|(_, up)| fits(up)).map(|(id, _)| *id)
+    }
+
+    /// The connections of some clusters to a host.
+    pub(super) fn to(&self, host: Addr, of: impl Fn(usize) -> bool) -> Vec<ConnId> {
+        let fits = |up: &Up| up.host == host && of(up.cluster);
         self.conns.iter().filter(|(_, up)| fits(up)).map(|(id, _)| *id).collect()
     }
 }
@@ -67,11 +75,19 @@ impl Envoy {
         &mut self,
         cx: &mut Cx<'_>,
         worker: usize,
-        cluster: Cluster,
+        cluster: usize,
         host: Addr,
         user: User,
     ) -> (ConnId, StreamNo) {
-        let conn = match self.upstream.usable(worker, cluster, host) {
+        let config = self.table.cluster(cluster);
+        let (shared, connect) = (config.shared, config.connect);
+        // Seen late, which nobody but the other side can tell.
+        let since = config.idle.and_then(|idle| cx.now().checked_sub(idle));
+        while let Some(conn) = since.and_then(|since| self.upstream.unused(cluster, since)) {
+            self.upstream.conns.remove(&conn);
+            cx.close(conn);
+        }
+        let conn = match self.upstream.usable(worker, cluster, host, shared) {
             Some(conn) => conn,
             None => {
                 let conn = cx.connect(host);
@@ -81,11 +97,12 @@ impl Envoy {
                     host,
                     connected: false,
                     next: 1,
+                    left_us: cx.now(),
                     streams: BTreeMap::new(),
                 };
                 self.upstream.conns.insert(conn, up);
                 let timer = Timer { kind: timer::CONNECT, a: conn.0, b: 0 };
-                cx.after(self.config.times.connect, timer);
+                cx.after(connect, timer);
                 conn
             }
         };
@@ -102,10 +119,11 @@ impl Envoy {
     pub(super) fn leave(&mut self, cx: &mut Cx<'_>, conn: ConnId, stream: StreamNo, reset: bool) {
         let Some(up) = self.upstream.conns.get_mut(&conn) else { return };
         let Some((_, begun)) = up.streams.remove(&stream) else { return };
+        up.left_us = cx.now();
         if !reset || !begun {
             return;
         }
-        if up.cluster.is_shared() {
+        if self.table.cluster(up.cluster).shared {
             cx.send(conn, stream, Frame::Reset);
         } else {
             // HTTP/1 has no other way to take a request back.

@@ -149,7 +149,7 @@ fn one(
                 Process::CloudReprise => nodes.cloud_reprise,
                 _ => nodes.edge_reprise,
             };
-            steps.push((begin, Step::Store(node, old.clone())));
+            steps.push((begin, Step::Store(node, *old)));
         }
     }
 }

@@ -16,6 +16,7 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
     imports.env("proxy_set_shared_data", set_shared)?;
     imports.env("proxy_define_metric", define_metric)?;
     imports.env("proxy_increment_metric", increment_metric)?;
+    imports.env("proxy_get_metric", get_metric)?;
     UNUSED.iter().try_for_each(|(name, parameters)| imports.unused(name, *parameters))
 }
 
@@ -110,6 +111,11 @@ fn set_shared(
 /// Counters are numbered in fours: the last two bits say what kind of metric it is.
 const METRIC_STEP: u32 = 4;
 
+/// The place of a metric.
+fn metric(id: u32) -> usize {
+    (id / METRIC_STEP).wrapping_sub(1) as usize
+}
+
 fn define_metric(
     mut caller: Caller<'_, Host>,
     kind: u32,
@@ -123,8 +129,12 @@ fn define_metric(
             return Err(Status::Unimplemented);
         }
         let name = String::from_utf8_lossy(name.read(memory)?).into_owned();
-        host.metrics.push((name, 0));
-        write_u32(memory, id_at, host.metrics.len() as u32 * METRIC_STEP)
+        let known = host.metrics.iter().position(|(known, _)| *known == name);
+        let index = known.unwrap_or_else(|| {
+            host.metrics.push((name, 0));
+            host.metrics.len() - 1
+        });
+        write_u32(memory, id_at, (index as u32 + 1) * METRIC_STEP)
     })?;
     end(&mut caller, "proxy_define_metric", status, |memory| {
         format!("{}, metric {}", show(memory, name), number(memory, id_at))
@@ -133,11 +143,18 @@ fn define_metric(
 
 fn increment_metric(mut caller: Caller<'_, Host>, id: u32, by: i64) -> Called {
     let status = call(&mut caller, |_, host| {
-        let index = (id / METRIC_STEP).wrapping_sub(1) as usize;
-        let (_, value) = host.metrics.get_mut(index).ok_or(Status::NotFound)?;
+        let (_, value) = host.metrics.get_mut(metric(id)).ok_or(Status::NotFound)?;
         let by = u64::try_from(by).ok().filter(|by| *by > 0).ok_or(Status::BadArgument)?;
         *value = value.saturating_add(by);
         Ok(())
     })?;
     end(&mut caller, "proxy_increment_metric", status, |_| format!("metric {id}, {by}"))
+}
+
+fn get_metric(mut caller: Caller<'_, Host>, id: u32, value_at: u32) -> Called {
+    let status = call(&mut caller, |memory, host| {
+        let (_, value) = host.metrics.get(metric(id)).ok_or(Status::NotFound)?;
+        write(memory, value_at, &value.to_le_bytes())
+    })?;
+    end(&mut caller, "proxy_get_metric", status, |_| format!("metric {id}"))
 }

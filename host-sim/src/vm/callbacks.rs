@@ -64,7 +64,7 @@ pub(super) fn run(
         | Callback::GrpcMessage { token, .. }
         | Callback::GrpcTrailers { token }
         | Callback::GrpcClose { token, .. } => {
-            if store.data().streams.is_open(token) {
+            if store.data().streams.lives(token) {
                 stream(store, exports, callback)?;
             }
             Ok(Answer::Nothing)
@@ -111,7 +111,7 @@ fn with_map(
     Ok(answer)
 }
 
-/// After a local reply nothing goes on, whatever the filter returned.
+/// After its own reply nothing goes on, whatever the filter returned.
 fn answer(store: &Store<Host>, paused: u32) -> Answer {
     if paused != 0 || store.data().replied { Answer::Pause } else { Answer::Continue }
 }
@@ -147,7 +147,7 @@ fn stream(store: &mut Store<Host>, exports: &Exports, callback: Callback) -> Res
         }
         Callback::GrpcClose { token, status } => {
             exports.grpc_close.call(&mut *store, (ROOT, token, status))?;
-            store.data_mut().streams.close(token);
+            store.data_mut().streams.end(token);
             Ok(())
         }
         _ => Ok(()),

@@ -1,6 +1,6 @@
 //! Host calls that reach other servers: gRPC streams and HTTP calls.
 
-use super::guest::{Answered, Called, Slice, Status, call, write_u32};
+use super::guest::{Called, Slice, Status, call, write_u32};
 use super::headers::deserialize;
 use super::host::Host;
 use super::imports::{Imports, end, number, show};
@@ -35,11 +35,13 @@ fn grpc_stream(
     let status = call(&mut caller, |memory, host| {
         let (cluster, service) = (text(memory, cluster)?, text(memory, service)?);
         let method = text(memory, method)?;
-        if !host.clusters.contains(&cluster) {
-            return Err(Status::ParseFailure);
-        }
+        let inhabited = *host.clusters.get(&cluster).ok_or(Status::ParseFailure)?;
         write_u32(memory, token_at, 0)?;
-        let (token, owner) = (host.streams.open(), host.context());
+        if !inhabited {
+            return Err(Status::InternalFailure);
+        }
+        let owner = host.context();
+        let token = host.streams.open(owner);
         write_u32(memory, token_at, token)?;
         host.actions.push(Action::OpenStream { token, owner, cluster, service, method });
         Ok(())
@@ -59,8 +61,13 @@ fn grpc_send(
 ) -> Called {
     let status = call(&mut caller, |memory, host| {
         let message = Slice { at: message_at, len: message_len }.read(memory)?.to_vec();
-        known_stream(host, stream)?;
-        host.actions.push(Action::Send { stream, message, end: last != 0 });
+        if !host.streams.is_kind(stream) {
+            return Err(Status::BadArgument);
+        }
+        let sends = host.streams.sends(stream, host.context()).ok_or(Status::NotFound)?;
+        if sends {
+            host.actions.push(Action::Send { stream, message, end: last != 0 });
+        }
         Ok(())
     })?;
     end(&mut caller, "proxy_grpc_send", status, |_| {
@@ -68,21 +75,12 @@ fn grpc_send(
     })
 }
 
-/// A token of another kind is a bad argument, one that names nothing is not found.
-fn known_stream(host: &Host, token: u32) -> Answered {
-    match (host.streams.is_kind(token), host.streams.is_open(token)) {
-        (false, _) => Err(Status::BadArgument),
-        (true, false) => Err(Status::NotFound),
-        (true, true) => Ok(()),
-    }
-}
-
 fn grpc_close(mut caller: Caller<'_, Host>, stream: u32) -> Called {
     let status = call(&mut caller, |_, host| {
-        if !host.streams.is_open(stream) {
-            return Err(Status::NotFound);
+        let context = host.context();
+        if host.streams.half_close(stream, context).ok_or(Status::NotFound)? {
+            host.actions.push(Action::CloseStream { stream });
         }
-        host.actions.push(Action::CloseStream { stream });
         Ok(())
     })?;
     end(&mut caller, "proxy_grpc_close", status, |_| format!("stream {stream}"))
@@ -90,9 +88,8 @@ fn grpc_close(mut caller: Caller<'_, Host>, stream: u32) -> Called {
 
 fn grpc_cancel(mut caller: Caller<'_, Host>, stream: u32) -> Called {
     let status = call(&mut caller, |_, host| {
-        if !host.streams.close(stream) {
-            return Err(Status::NotFound);
-        }
+        let context = host.context();
+        host.streams.cancel(stream, context).ok_or(Status::NotFound)?;
         host.actions.push(Action::CancelStream { stream });
         Ok(())
     })?;
@@ -123,8 +120,12 @@ fn http_call(
             .iter()
             .all(|name| wire::get(&headers, name).is_some());
         let timeout_ok = timeout_ms <= i32::MAX as u32;
-        if !host.clusters.contains(&cluster) || !complete || !timeout_ok {
+        let inhabited = *host.clusters.get(&cluster).ok_or(Status::BadArgument)?;
+        if !complete || !timeout_ok {
             return Err(Status::BadArgument);
+        }
+        if !inhabited {
+            return Err(Status::InternalFailure);
         }
         if !body.is_empty() {
             wire::set(&mut headers, "content-length", body.len().to_string());

@@ -224,8 +224,8 @@ fn local_response(
         let headers = Slice { at: headers_at, len: headers_len }.read(memory)?;
         let headers = headers::deserialize(headers);
         let status = u16::try_from(code).map_err(|_| Status::BadArgument)?;
-        host.replied = true;
         let context = host.context();
+        host.replied |= context == host.current;
         if host.contexts.contains_key(&context) {
             host.actions.push(Action::Reply { context, status, headers, body });
         }

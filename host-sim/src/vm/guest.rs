@@ -12,6 +12,7 @@ pub(super) enum Status {
     ParseFailure = 4,
     InvalidMemoryAccess = 6,
     CasMismatch = 8,
+    InternalFailure = 10,
     Unimplemented = 12,
 }
 

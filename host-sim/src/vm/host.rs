@@ -1,9 +1,10 @@
 //! What the host side of one VM knows.
 
+use super::tokens::{Calls, Streams};
 use super::{Action, Clock, ContextData, LogLine, ROOT, Shared, VmConfig, words::Level};
 use crate::rng::Rng;
 use crate::wire::Headers;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use wasmtime::{Memory, TypedFunc};
 
@@ -32,17 +33,17 @@ pub(super) struct Host {
     /// `NAME=VALUE` with a zero byte after it, each.
     pub(super) environment: Vec<Vec<u8>>,
     pub(super) shared: Shared,
-    pub(super) clusters: Rc<BTreeSet<String>>,
+    pub(super) clusters: Rc<BTreeMap<String, bool>>,
     pub(super) contexts: BTreeMap<u32, ContextData>,
     pub(super) running: Running,
     /// The context whose callback runs.
     pub(super) current: u32,
     /// The context that stands in for it; 0: none.
     pub(super) effective: u32,
-    /// The filter answered an exchange itself, so that "continue" means nothing now.
+    /// The filter answered the exchange whose callback runs, so that "continue" means nothing now.
     pub(super) replied: bool,
-    pub(super) streams: Tokens,
-    pub(super) calls: Tokens,
+    pub(super) streams: Streams,
+    pub(super) calls: Calls,
     pub(super) call_response: Option<(Headers, Vec<u8>)>,
     pub(super) grpc_message: Vec<u8>,
     pub(super) actions: Vec<Action>,
@@ -50,42 +51,6 @@ pub(super) struct Host {
     pub(super) metrics: Vec<(String, u64)>,
     pub(super) tick_ms: u64,
     pub(super) trace: Option<Vec<String>>,
-}
-
-/// Tokens under way. Envoy numbers those of calls and of streams apart, by their last two bits.
-pub(super) struct Tokens {
-    last: u32,
-    open: BTreeSet<u32>,
-}
-
-/// What lies between two tokens of a kind.
-const TOKEN_STEP: u32 = 4;
-
-impl Tokens {
-    fn new(kind: u32) -> Tokens {
-        Tokens { last: kind, open: BTreeSet::new() }
-    }
-
-    /// A new token.
-    pub(super) fn open(&mut self) -> u32 {
-        self.last = self.last.wrapping_add(TOKEN_STEP);
-        self.open.insert(self.last);
-        self.last
-    }
-
-    /// Whether a token could be one of these.
-    pub(super) fn is_kind(&self, token: u32) -> bool {
-        token % TOKEN_STEP == self.last % TOKEN_STEP
-    }
-
-    pub(super) fn is_open(&self, token: u32) -> bool {
-        self.open.contains(&token)
-    }
-
-    /// Forgets a token; false if it was none.
-    pub(super) fn close(&mut self, token: u32) -> bool {
-        self.open.remove(&token)
-    }
 }
 
 impl Host {
@@ -108,8 +73,8 @@ impl Host {
             current: 0,
             effective: 0,
             replied: false,
-            streams: Tokens::new(2),
-            calls: Tokens::new(0),
+            streams: Streams::new(),
+            calls: Calls::default(),
             call_response: None,
             grpc_message: Vec::new(),
             actions: Vec::new(),

@@ -7,7 +7,7 @@ use super::host::{Host, Running};
 use super::words::{Action, Answer, Callback, LogLine};
 use super::{ContextData, ROOT, Shared};
 use crate::rng::Rng;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use thiserror::Error;
@@ -34,8 +34,8 @@ pub struct VmConfig<'a> {
     pub shared: Shared,
     /// Where its randomness comes from.
     pub rng: Rng,
-    /// The clusters that Envoy knows.
-    pub clusters: Rc<BTreeSet<String>>,
+    /// The clusters that Envoy knows, and whether there is anybody in them.
+    pub clusters: Rc<BTreeMap<String, bool>>,
     /// Its environment.
     pub environment: Vec<(String, String)>,
 }
@@ -221,9 +221,10 @@ impl Vm {
         metrics
     }
 
-    /// Envoy has forgotten a stream.
-    pub fn stream_closed(&mut self, token: u32) {
-        self.store.data_mut().streams.close(token);
+    /// How many gRPC streams Envoy keeps for this VM: one that has ended stays until the filter
+    /// gives it up.
+    pub fn open_streams(&self) -> usize {
+        self.store.data().streams.kept()
     }
 }
 

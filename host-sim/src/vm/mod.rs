@@ -19,6 +19,7 @@ mod imports;
 mod instance;
 mod properties;
 mod shared;
+mod tokens;
 mod wasi;
 mod words;
 

@@ -55,7 +55,7 @@ pub fn stamped(seq: u64) -> Vec<(&'static str, &'static str)> {
 }
 
 fn start_seeded(configuration: &str, seed: u64, shared: Shared) -> Result<Vm, StartError> {
-    let clusters = ["replay-log", "journal", "replica"].map(String::from);
+    let clusters = ["replay-log", "journal", "replica"].map(|name| (name.to_string(), true));
     let config = VmConfig {
         name: "reprise-plugin",
         root_id: "reprise-root",

@@ -154,7 +154,8 @@ impl Log {
         self.keep_case(now, Kind::Diverged, key, case);
     }
 
-    /// The replica does not get past this number by itself.
+    /// The replica does not get past this number by itself. What a guard has said of it stands
+    /// until it says something else: silence says less.
     pub(super) fn stuck(
         &mut self,
         now: Now,
@@ -166,7 +167,11 @@ impl Log {
     ) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let lane = &mut session.lanes[replica.index()];
-        if lane.stuck_at.replace(number.seq) == Some(number.seq) {
+        let again = lane.stuck_at.replace(number.seq) == Some(number.seq);
+        let place = (key.clone(), replica);
+        let listed = self.cases.waiting.get(&place).filter(|w| w.number == number);
+        let listed = listed.map(|waiting| waiting.kind);
+        if again && (kind == Kind::Unanswered || listed.is_none() || listed == Some(kind.name())) {
             return;
         }
         if matches!(kind, Kind::InDoubt | Kind::NotRun | Kind::Unanswered) {
@@ -179,9 +184,10 @@ impl Log {
                 path: described.path,
                 kind: kind.name(),
             };
-            self.cases.waiting.insert((key.clone(), replica), doubt);
+            self.cases.waiting.insert(place, doubt);
             self.event(now, kind.name(), Some(replica), Some(key), detail);
         } else {
+            self.cases.waiting.remove(&place);
             let detail = format!("at the {replica}: {detail}");
             self.case(now, kind, key, number, &detail);
         }
