@@ -88,7 +88,35 @@ fn ask(mut journal: Journal) {
 
 /// Stores that a log and a journal left behind.
 pub fn seeds() -> Vec<Vec<u8>> {
-    vec![dump(&used_log()), dump(&used_journal())]
+    let mut seeds = vec![dump(&used_log()), dump(&used_journal())];
+    seeds.extend(extremes());
+    seeds
+}
+
+/// Records with the highest numbers that there are.
+fn extremes() -> Vec<Vec<u8>> {
+    const MOST: [u8; 10] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+    let number = |tag: u8| [&[tag << 3][..], &MOST].concat();
+    let link = |tag: u8| [&[tag << 3 | 2, 16][..], &[5; 16]].concat();
+    let record = |key: &[u8], value: Vec<u8>| (key.len() as u8, [key, &value].concat());
+    // Format 1 of a service called shop, whose epochs are at their end.
+    let shop = [&[8, 1, 18, 4][..], b"shop"].concat();
+    let meta = record(b"m", [shop.clone(), number(4)].concat());
+    let session = |rest: &[u8]| {
+        let numbers = [&[8, 9][..], &number(2), &link(3), &number(4), &number(5), rest].concat();
+        record(b"ss", numbers)
+    };
+    let position = [&[10, 31, 8, 9][..], &number(2), &link(3)].concat();
+    let flight = [&[42, 36, 8, 9][..], &number(2), &link(3), &[40, 1, 64, 0, 80, 1]].concat();
+    let journal = record(b"meta", [shop, [&[26, 7][..], b"primary"].concat()].concat());
+    let last = |rest: &[u8]| record(b"s/s", [&position, rest].concat());
+    vec![
+        frames::write([meta]),
+        frames::write([session(&[])]),
+        frames::write([session(&[48, 1]), record(b"sz", vec![8, 9, 16, 1])]),
+        frames::write([journal.clone(), last(&[])]),
+        frames::write([journal, last(&flight)]),
+    ]
 }
 
 fn dump(store: &MemoryStore) -> Vec<u8> {

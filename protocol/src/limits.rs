@@ -4,6 +4,8 @@
 pub const SESSION_KEY_BYTES: usize = 256;
 /// Longest write id, bytes.
 pub const ID_BYTES: usize = 255;
+/// No epoch and no number is this high, ever: a record that has one is damaged.
+pub const NUMBER_MAX: u64 = 1 << 62;
 /// Longest request path with query, bytes.
 pub const PATH_BYTES: usize = 8192;
 /// Most request header bytes kept with an entry (names and values).

@@ -10,7 +10,7 @@ use super::session::{Flight, FlightState, Session};
 use crate::store::StoreError;
 use prost::Message;
 use protocol::mutants::{self, Mutant};
-use protocol::{Digest, Incarnation, Link, Number, Position, SessionKey, pb};
+use protocol::{Digest, Incarnation, Link, Number, Position, SessionKey, limits, pb};
 use std::path::Path;
 
 /// The version that this build writes and the only one that it reads.
@@ -164,6 +164,10 @@ impl SessionRecord {
             None => None,
             Some(position) => Some(Position::from_wire(position)?),
         };
+        let numbers = last.iter().map(|last| last.number).chain(flight.iter().map(|f| f.number));
+        if numbers.map(|n| n.seq.max(n.epoch)).any(|number| number >= limits::NUMBER_MAX) {
+            return None;
+        }
         Some(Session {
             last,
             log: Incarnation::from_wire(&self.log),
@@ -253,11 +257,13 @@ mod tests {
     #[test]
     fn wrong_sizes_and_values_are_damage() {
         let good = SessionRecord::of(&session());
-        let spoil: [fn(&mut SessionRecord); 4] = [
+        let spoil: [fn(&mut SessionRecord); 6] = [
             |r| r.status = 70_000,
             |r| r.last.as_mut().unwrap().link.clear(),
             |r| r.flight.as_mut().unwrap().link.push(0),
             |r| r.flight.as_mut().unwrap().state = 4,
+            |r| r.flight.as_mut().unwrap().seq = u64::MAX,
+            |r| r.last.as_mut().unwrap().seq = u64::MAX,
         ];
         for spoil in spoil {
             let mut bad = good.clone();

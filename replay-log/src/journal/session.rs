@@ -2,7 +2,7 @@
 //! changes nothing else.
 
 use protocol::mutants::{self, Mutant};
-use protocol::{Digest, Id, Incarnation, Link, Number, Position, names, pb};
+use protocol::{Digest, Id, Incarnation, Link, Number, Position, limits, names, pb};
 use std::collections::BTreeSet;
 
 /// The most of a path that is kept for listing, bytes.
@@ -135,7 +135,7 @@ impl Candidate {
             pb::InDoubtPolicy::ByMethod => names::is_idempotent(&begin.method),
             pb::InDoubtPolicy::Hold | pb::InDoubtPolicy::InDoubtUnspecified => false,
         };
-        if begin.seq == 0 {
+        if begin.seq == 0 || begin.seq.max(begin.epoch) >= limits::NUMBER_MAX {
             return None;
         }
         Some(Candidate {

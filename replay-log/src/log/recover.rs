@@ -14,7 +14,7 @@ use crate::Now;
 use crate::store::{Store, StoreError, Write};
 use prost::Message as _;
 use protocol::mutants::{self, Mutant};
-use protocol::{Digest, Id, Incarnation, Link, Number, Replica, SessionKey};
+use protocol::{Digest, Id, Incarnation, Link, Number, Replica, SessionKey, limits};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 fn damaged(key: &[u8], cause: impl ToString) -> StoreError {
@@ -27,6 +27,10 @@ pub(super) fn session(store: &dyn Store, key: &SessionKey) -> Result<Option<Sess
     let stored_key = record::session_key(key);
     let Some(value) = store.get(&stored_key)? else { return Ok(None) };
     let stored = StoredSession::decode(value.as_slice()).map_err(|e| damaged(&stored_key, e))?;
+    let numbers = [stored.epoch, stored.base, stored.settled_primary, stored.settled_secondary];
+    if numbers.iter().any(|number| *number >= limits::NUMBER_MAX) {
+        return Err(damaged(&stored_key, "one of its numbers is out of range"));
+    }
     Ok(Some(Session::from_record(&stored)))
 }
 
@@ -235,6 +239,9 @@ fn load_meta(store: &mut dyn Store, service: &str, random: &[u8]) -> Result<Meta
             let cause =
                 format!("its format is {}, this build reads {}", meta.format, record::FORMAT);
             return Err(damaged(META_KEY, cause));
+        }
+        if meta.epoch.max(meta.next_case) >= limits::NUMBER_MAX {
+            return Err(damaged(META_KEY, "its epoch or its next case is out of range"));
         }
         if meta.service != service {
             let cause = format!("it is the log of the service {}, not of {service}", meta.service);

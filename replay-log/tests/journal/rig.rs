@@ -265,7 +265,7 @@ impl Rig {
 
     /// Where the session stands, by the last answer to a begin.
     pub fn stands_at(&mut self, session: &str) -> Option<Position> {
-        let probe = delivery(of(session, write(u64::MAX, 2)));
+        let probe = delivery(of(session, write(protocol::limits::NUMBER_MAX - 1, 2)));
         let token = self.begin(probe);
         self.begun(token)?.at.as_ref().and_then(Position::from_wire)
     }
