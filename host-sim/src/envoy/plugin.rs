@@ -133,7 +133,7 @@ impl Envoy {
     ) -> Option<Answer> {
         let now = clock(cx);
         let tick = matches!(callback, Callback::Tick);
-        let label = cx.tracing().then(|| shown::callback(&self.plugin_name(root), &callback));
+        let label = cx.tracing().then(|| shown::callback(self.plugin_name(root), &callback));
         let context = callback.context();
         let life = self.life(root)?;
         let about = label.as_ref().and_then(|_| shown::id(life.vm.context(context)?));
@@ -150,7 +150,7 @@ impl Envoy {
                 }
                 for action in &actions {
                     if let Action::Send { message, .. } = action
-                        && let Some(says) = shown::sent(&name, message)
+                        && let Some(says) = shown::sent(name, message)
                     {
                         cx.trace(&format!("    sends {says}"));
                     }
