@@ -49,6 +49,12 @@ impl fmt::Display for Frame {
                     (_, _, Some(status)) => write!(f, "{status}")?,
                     _ => write!(f, "headers")?,
                 }
+                for name in ["idempotency-key", "x-reprise-id"] {
+                    if let Some(id) = get(name) {
+                        write!(f, " {id}")?;
+                        break;
+                    }
+                }
                 write!(f, " +{} B{}", body.len(), end(e))
             }
             Frame::Data { bytes, end: e } => write!(f, "data {} B{}", bytes.len(), end(e)),

@@ -9,7 +9,7 @@ use crate::vm::{Answer, Callback};
 use crate::wire::{Frame, StreamNo};
 
 impl Envoy {
-    pub(super) fn from_downstream(&mut self, cx: &mut Cx<'_>, conn: ConnId, event: NetEvent) {
+    pub(super) fn hear_downstream(&mut self, cx: &mut Cx<'_>, conn: ConnId, event: NetEvent) {
         match event {
             NetEvent::Frame(stream, frame) => self.downstream_frame(cx, conn, stream, frame),
             NetEvent::Closed => {

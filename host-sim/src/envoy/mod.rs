@@ -15,6 +15,7 @@ mod plugin;
 mod response;
 mod router;
 mod shipped;
+mod shown;
 mod table;
 mod upstream;
 
@@ -132,11 +133,6 @@ impl Envoy {
         self.health = Health::default();
         self.pinged.clear();
     }
-
-    /// How many gRPC streams are kept for the VMs of a worker's plugins.
-    pub fn open_streams(&self) -> usize {
-        self.plugins.values().map(Worker::open_streams).sum()
-    }
 }
 
 fn clock(cx: &Cx<'_>) -> Clock {
@@ -167,9 +163,9 @@ impl Actor for Envoy {
                 self.down.insert(conn, Down { worker, listener, streams: BTreeMap::new() });
             }
             Event::Net(conn, event) if self.down.contains_key(&conn) => {
-                self.from_downstream(cx, conn, event);
+                self.hear_downstream(cx, conn, event);
             }
-            Event::Net(conn, event) => self.from_upstream(cx, conn, event),
+            Event::Net(conn, event) => self.hear_upstream(cx, conn, event),
             Event::Fault(scenario::What::Panic(which)) => {
                 let role = match which {
                     scenario::Plugin::Gateway => Role::Gateway,

@@ -1,6 +1,6 @@
 //! A plugin on a worker: its VM, started anew after a panic (FAIL_RELOAD), and its root contexts.
 
-use super::{Envoy, clock, timer};
+use super::{Envoy, clock, shown, timer};
 use crate::kernel::{Cx, Micros, Timer};
 use crate::rng::Rng;
 use crate::vm::{Action, Answer, Callback, Vm, VmConfig};
@@ -53,10 +53,6 @@ impl Root {
 impl Worker {
     pub(super) fn metrics(&self) -> impl Iterator<Item = (String, u64)> {
         self.lives.values().flat_map(|life| life.vm.metrics())
-    }
-
-    pub(super) fn open_streams(&self) -> usize {
-        self.lives.values().map(|life| life.vm.open_streams()).sum()
     }
 }
 
@@ -137,17 +133,27 @@ impl Envoy {
     ) -> Option<Answer> {
         let now = clock(cx);
         let tick = matches!(callback, Callback::Tick);
-        let label = cx.tracing().then(|| format!("{callback:?}"));
+        let label = cx.tracing().then(|| shown::callback(&self.plugin_name(root), &callback));
+        let context = callback.context();
         let life = self.life(root)?;
+        let about = label.as_ref().and_then(|_| shown::id(life.vm.context(context)?));
         let answer = life.vm.call(now, callback);
         let actions = life.vm.take_actions();
         if let Some(label) = label {
             let lines = self.life(root).map(|life| life.vm.take_trace()).unwrap_or_default();
             if !tick || !actions.is_empty() || answer.is_err() {
                 let name = self.plugin_name(root);
-                cx.trace(&format!("{name}/{} {label} ⇒ {answer:?}", root.worker));
+                let about = about.map(|id| format!(" of {id}")).unwrap_or_default();
+                cx.trace(&format!("{name}/{} {label}{about} ⇒ {answer:?}", root.worker));
                 for line in lines {
                     cx.trace(&format!("    {line}"));
+                }
+                for action in &actions {
+                    if let Action::Send { message, .. } = action
+                        && let Some(says) = shown::sent(&name, message)
+                    {
+                        cx.trace(&format!("    sends {says}"));
+                    }
                 }
             }
         }

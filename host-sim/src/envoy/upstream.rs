@@ -159,7 +159,7 @@ impl Envoy {
         }
     }
 
-    pub(super) fn from_upstream(&mut self, cx: &mut Cx<'_>, conn: ConnId, event: NetEvent) {
+    pub(super) fn hear_upstream(&mut self, cx: &mut Cx<'_>, conn: ConnId, event: NetEvent) {
         match event {
             NetEvent::Connected => {
                 if let Some(up) = self.upstream.conns.get_mut(&conn) {

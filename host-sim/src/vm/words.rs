@@ -104,7 +104,7 @@ pub enum Callback {
         /// The stream.
         token: u32,
     },
-    /// A stream has ended. Its token names nothing any more.
+    /// A stream has ended. Envoy keeps it until the filter gives it up; nothing more is heard of it.
     GrpcClose {
         /// The stream.
         token: u32,
@@ -137,7 +137,7 @@ pub enum Callback {
 
 impl Callback {
     /// The context whose callback it is.
-    pub(super) fn context(&self) -> u32 {
+    pub(crate) fn context(&self) -> u32 {
         match self {
             Callback::RequestHeaders { context, .. }
             | Callback::RequestBody { context, .. }
