@@ -96,8 +96,9 @@ impl Gateway {
     ) -> Flow {
         let (word, text) = word.unzip();
         let (kind, answer) = judge(&released, word.as_ref());
-        if let (Some(word), Kind::Answered) = (&word, kind) {
-            self.slots.answered(cx, &released, word.replica);
+        let by = word.filter(|_| kind == Kind::Answered).map(|word| word.replica);
+        if by.is_some() || !matches!(answer, Answer::Withhold(_)) {
+            self.slots.answered(cx, &released, by);
         }
         self.report(cx, released.end(kind, text.unwrap_or_default()));
         if http::first(headers, names::REPLAYED).is_some() {

@@ -61,10 +61,11 @@ impl Slots {
         }
     }
 
-    /// A write was answered with a word: the session stands there at least, and an answer of the
-    /// secondary to what should have gone to the primary is evidence against the primary.
-    pub(super) fn answered(&self, cx: &mut Cx<'_>, released: &Released, by: Replica) {
-        let failed_over = by == Replica::Secondary && released.route == Route::Primary;
+    /// A write was acknowledged: the session stands there at least, and an answer of the secondary
+    /// to what should have gone to the primary is evidence against the primary. No replica has
+    /// answered what the log alone knew to have run.
+    pub(super) fn answered(&self, cx: &mut Cx<'_>, released: &Released, by: Option<Replica>) {
+        let failed_over = by == Some(Replica::Secondary) && released.route == Route::Primary;
         let new = Place { last: released.number, route: released.route, exact_in: NEVER };
         self.update(cx, &released.session, |old| {
             let old = old.unwrap_or(new);

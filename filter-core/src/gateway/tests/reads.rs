@@ -63,6 +63,18 @@ fn a_late_answer_does_not_lower_what_was_acknowledged() {
 }
 
 #[test]
+fn a_read_sees_a_repeated_write_that_the_log_alone_knew_to_have_run() {
+    let mut w = ready(&Host::new());
+    released(&mut w, 1, 1);
+    answer(&mut w, 1, "primary", 1);
+    released_as(&mut w, 2, pb::Numbered { known: true, status: 200, ..number(2) });
+    w.respond(2, &[(":status", "503")]);
+    assert_eq!(w.seen(2).problem().0, 200, "acknowledged without a word");
+    w.head(3, &get("s", "/"), true);
+    assert_eq!((last(&w, 3), route(&w, 3)), (2, "primary".into()));
+}
+
+#[test]
 fn a_write_that_was_not_acknowledged_does_not_count_for_reads() {
     let mut w = ready(&Host::new());
     released(&mut w, 1, 1);
