@@ -61,12 +61,16 @@ fn counted(figures: &Figures) -> Vec<Row> {
 /// How fast it was: what no two runs have in common.
 pub fn speed(report: &Report) -> String {
     let (virtually, really) = (report.ended.virtual_us, report.real_us.max(1));
+    let times = match virtually / really {
+        0..10 => format!("{:.1}", virtually as f64 / really as f64),
+        whole => count(whole),
+    };
     format!(
         "{} of virtual time and {} events in {}: {} times as fast",
         moment(virtually),
         count(report.ended.events),
         duration(really),
-        count(virtually / really)
+        times
     )
 }
 
