@@ -59,7 +59,7 @@ mutants! {
     AckOnceNumbered "ack-once-numbered" "filter-core/src/gateway/release.rs"
         "The gateway answers 200 once a write is numbered, before it ran anywhere: stale."
     SilenceAsSuccess "silence-as-success" "filter-core/src/gateway/answer.rs"
-        "An answer without a guard's word counts as success: stale, lost."
+        "An answer without a guard's word counts as success, and reads are not told to see the write: stale."
     MaybeDoneAsRefused "maybe-done-as-refused" "filter-core/src/gateway/answer.rs"
         "A write that may be done is answered as refused without a trace: silent."
     NoopForKnown "noop-for-known" "filter-core/src/gateway/release.rs"

@@ -2,6 +2,7 @@
 //! build that has them all in it, none of them chosen, must break no promise.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ fn mutant(name: &str) -> Result<Mutant, String> {
 pub fn run(args: &MutantsArgs) -> Result<()> {
     let hunt = Hunt { args, tools: build_mutants()? };
     if args.sound > 0
-        && let Some(Find { seed, promise }) = hunt.swarm(None, args.sound)?
+        && let Some(Find { seed, promise }) = hunt.swarm(None, 0..args.sound)?
     {
         bail!("seed {seed} breaks a promise without a planted bug: {promise}");
     }
@@ -53,7 +54,7 @@ pub fn run(args: &MutantsArgs) -> Result<()> {
     let mut rows = Vec::new();
     for mutant in mutants {
         let begun = Instant::now();
-        let find = hunt.swarm(Some(mutant), args.seeds)?;
+        let find = hunt.find(mutant)?;
         let row = Row { mutant, find, took: begun.elapsed() };
         println!("{}", row.line());
         if mutant == CANARY && row.find.is_none() {
@@ -76,11 +77,34 @@ struct Hunt<'a> {
 }
 
 impl Hunt<'_> {
-    /// The first of so many seeds that breaks a promise, with this bug planted.
-    fn swarm(&self, mutant: Option<Mutant>, seeds: u64) -> Result<Option<Find>> {
+    /// The first seed that breaks a promise because this bug is planted.
+    fn find(&self, mutant: Mutant) -> Result<Option<Find>> {
+        let mut from = 0;
+        while from < self.args.seeds {
+            let Some(find) = self.swarm(Some(mutant), from..self.args.seeds)? else { break };
+            let Some(anyway) = self.swarm(None, find.seed..find.seed + 1)? else {
+                return Ok(Some(find));
+            };
+            println!(
+                "seed {} breaks a promise without a planted bug: {}",
+                find.seed, anyway.promise
+            );
+            from = find.seed + 1;
+        }
+        Ok(None)
+    }
+
+    /// The first of these seeds that breaks a promise.
+    fn swarm(&self, mutant: Option<Mutant>, seeds: Range<u64>) -> Result<Option<Find>> {
         let (simulator, filter) = &self.tools;
         let mut command = Command::new(simulator);
-        command.args(["swarm", "--fail-fast", "1", "--seeds", &format!("0..{seeds}")]);
+        command.args([
+            "swarm",
+            "--fail-fast",
+            "1",
+            "--seeds",
+            &format!("{}..{}", seeds.start, seeds.end),
+        ]);
         command.args(["--jobs", &self.args.jobs.to_string()]);
         command.env(REPRISE_FILTER, filter).env_remove(VARIABLE).stderr(Stdio::null());
         command.envs(mutant.map(|mutant| (VARIABLE, mutant.name())));

@@ -97,7 +97,8 @@ impl Gateway {
         let (word, text) = word.unzip();
         let (kind, answer) = judge(&released, word.as_ref());
         let by = word.filter(|_| kind == Kind::Answered).map(|word| word.replica);
-        if by.is_some() || !matches!(answer, Answer::Withhold(_)) {
+        let told = !matches!(answer, Answer::Withhold(_)) && !mutants::on(Mutant::SilenceAsSuccess);
+        if by.is_some() || told {
             self.slots.answered(cx, &released, by);
         }
         self.report(cx, released.end(kind, text.unwrap_or_default()));
