@@ -119,3 +119,31 @@ pub struct History {
     /// Requests that came to the services in the cloud, per second of virtual time.
     pub cloud_load: Vec<u32>,
 }
+
+/// How a shop's lists stood at the very end.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// `session number at replica: kind`, for each write in doubt or held up.
+    pub waiting: Vec<String>,
+    /// Divergences.
+    pub diverged: Vec<String>,
+    /// Number conflicts and forced epochs.
+    pub conflicts: Vec<String>,
+    /// Quarantined entries.
+    pub quarantined: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// When the load was over and the last fault mended.
+    pub healed_us: Micros,
+    /// When each shop came to rest; `None` where it never did.
+    pub at_rest_us: Vec<Option<Micros>>,
+    /// Each shop's lists.
+    pub listed: Vec<Listed>,
+    /// The whole virtual time.
+    pub virtual_us: Micros,
+    /// Events.
+    pub events: u64,
+}

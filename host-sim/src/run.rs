@@ -5,41 +5,13 @@ mod operator;
 
 use crate::check::{Verdict, judge};
 use crate::clients::Clients;
-use crate::history::{History, Micros, Sample};
+use crate::history::{Ended, History, Listed, Micros, Sample};
 use crate::kernel::{MS, NodeId, SECOND, Trace, World};
 use crate::reprise::Reprise;
-use crate::stack::{self, Shop};
+use crate::stack::{self, Shop, WARM};
 use crate::vm::Filter;
 use scenario::Scenario;
 use std::time::Instant;
-
-/// How a shop's lists stood at the very end.
-#[derive(Clone, Debug, Default)]
-pub struct Listed {
-    /// `session number at replica: kind`, for each write in doubt or held up.
-    pub waiting: Vec<String>,
-    /// Divergences.
-    pub diverged: Vec<String>,
-    /// Number conflicts and forced epochs.
-    pub conflicts: Vec<String>,
-    /// Quarantined entries.
-    pub quarantined: Vec<String>,
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, Default)]
-pub struct Ended {
-    /// When the load was over and the last fault mended.
-    pub healed_us: Micros,
-    /// When each shop came to rest; `None` where it never did.
-    pub at_rest_us: Vec<Option<Micros>>,
-    /// Each shop's lists.
-    pub listed: Vec<Listed>,
-    /// The whole virtual time.
-    pub virtual_us: Micros,
-    /// Events.
-    pub events: u64,
-}
 
 /// A run, whole.
 #[derive(Debug)]
@@ -58,8 +30,6 @@ pub struct Report {
     pub real_us: u64,
 }
 
-/// The stack runs for so long before the load begins; all times in a report count from there.
-pub const WARM: Micros = SECOND;
 /// Between two looks at the lists and figures of the logs, at least.
 const LOOK_EVERY: Micros = 100 * MS;
 /// So many samples of each shop are kept at most.

@@ -2,16 +2,17 @@
 
 use crate::clients::{self, Clients};
 use crate::envoy::{CloudHosts, Config, EdgeHosts, Envoy, Role};
-use crate::kernel::{Addr, MS, NodeId, Place, Port, Trace, World};
+use crate::kernel::{Addr, MS, Micros, NodeId, Place, Port, SECOND, Trace, World};
 use crate::replica::{self, Replica};
 use crate::reprise::{self, Reprise};
-use crate::run::WARM;
 use crate::vm::{Clock, Filter, Shared, Vm, VmConfig};
 use scenario::{Process, ReplicaFault, Scenario};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+/// The stack runs for so long before the load begins; all times in a report count from there.
+pub const WARM: Micros = SECOND;
 /// What the service is called, unless a plugin configuration of the scenario says otherwise.
 const SERVICE: &str = "shop";
 
@@ -164,14 +165,9 @@ pub fn configure(filter: &Filter, plugin: &str, configuration: &str) -> Result<V
         shared: Shared::default(),
         rng: crate::rng::Rng::named(0, "configure"),
         clusters: Rc::new(BTreeMap::new()),
-        environment: environment(),
+        environment: crate::planted::environment(),
     };
     Vm::start(filter, config, Clock { mono_ns: 0, wall_ns: 0 }).map_err(|error| error.to_string())
-}
-
-/// The environment variables that reach the filter.
-pub fn environment() -> Vec<(String, String)> {
-    crate::planted::environment()
 }
 
 /// Builds the world of a scenario; everything in it is down.

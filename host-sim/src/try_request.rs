@@ -2,8 +2,7 @@
 //! everything, and with every callback and host call written down.
 
 use crate::kernel::{Actor, Addr, ConnId, Cx, Event, NetEvent, NodeId, Place, Port, SECOND, Trace};
-use crate::run::WARM;
-use crate::stack;
+use crate::stack::{self, WARM};
 use crate::vm::Filter;
 use crate::wire::{self, Frame, Headers, StreamNo};
 use scenario::Scenario;

@@ -1,8 +1,9 @@
 //! Histories made by hand, for the checkers' tests.
 
 use super::{Promise, Verdict, judge};
-use crate::history::{History, Kind, Micros, Note, Op, Outcome, Run, Sample, Session};
-use crate::run::{Ended, Listed};
+use crate::history::{
+    Ended, History, Kind, Listed, Micros, Note, Op, Outcome, Run, Sample, Session,
+};
 use scenario::{Fault, Load, ReplicaFault as Replica, Scenario, What};
 
 /// A run of one shop that came to rest, and what was seen of it. Times are microseconds.

@@ -15,8 +15,7 @@ mod weak;
 mod hand;
 
 use self::seen::Seen;
-use crate::history::{History, Micros, Session};
-use crate::run::Ended;
+use crate::history::{Ended, History, Micros, Session};
 use scenario::{ReplicaFault as Replica, Scenario};
 use std::fmt;
 

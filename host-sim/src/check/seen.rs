@@ -1,8 +1,7 @@
 //! What was seen, by session: every checker reads it once.
 
 use super::weak::Weak;
-use crate::history::{History, Kind, Op, Outcome, Run, Session};
-use crate::run::Ended;
+use crate::history::{Ended, History, Kind, Op, Outcome, Run, Session};
 use scenario::{ReplicaFault as Replica, Scenario};
 use std::collections::BTreeMap;
 

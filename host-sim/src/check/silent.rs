@@ -3,8 +3,7 @@
 
 use super::seen::{BOTH, Of, Seen, acknowledged};
 use super::{Finds, at, name, who};
-use crate::history::{Outcome, Session};
-use crate::run::Listed;
+use crate::history::{Listed, Outcome, Session};
 use scenario::ReplicaFault as Replica;
 
 pub fn judge(seen: &Seen<'_>) -> Finds {

@@ -6,8 +6,7 @@
 //! everything if it was the journal of the primary that was lost.
 
 use super::seen::acknowledged;
-use crate::history::Op;
-use crate::run::Ended;
+use crate::history::{Ended, Op};
 use scenario::{Fault, Old, Process, Scenario, What};
 use std::collections::BTreeMap;
 

@@ -74,7 +74,7 @@ impl Envoy {
             shared: self.shared.entry(listener).or_default().clone(),
             rng: Rng::named(self.seed, &entropy),
             clusters: self.table.inhabited.clone(),
-            environment: crate::stack::environment(),
+            environment: crate::planted::environment(),
         };
         let mut vm = match Vm::start(&self.filter, config, clock(cx)) {
             Ok(vm) => vm,

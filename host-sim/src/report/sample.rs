@@ -1,8 +1,8 @@
 //! A small run made by hand, for tests: one session, a hole of three seconds, one failure.
 
 use crate::check::{Broken, Promise, Verdict};
-use crate::history::{History, Kind, Note, Op, Outcome, Run, Sample, Session};
-use crate::run::{Ended, Listed, Report};
+use crate::history::{Ended, History, Kind, Listed, Note, Op, Outcome, Run, Sample, Session};
+use crate::run::Report;
 use scenario::ReplicaFault::{self as Replica, Primary, Secondary};
 
 const YAML: &str = "

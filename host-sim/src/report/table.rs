@@ -31,7 +31,7 @@ pub fn rows(report: &Report) -> Vec<Row> {
     }
     let rest = figures.rest_us.map_or("never".into(), duration);
     rows.push(("at rest after the load".into(), rest, Some(figures.rest_us.is_some())));
-    let listed = |of: fn(&crate::run::Listed) -> usize| {
+    let listed = |of: fn(&crate::history::Listed) -> usize| {
         count(report.ended.listed.iter().map(|shop| of(shop) as u64).sum())
     };
     rows.push(("listed: in doubt or held up".into(), listed(|l| l.waiting.len()), None));

@@ -99,7 +99,7 @@ impl Disk {
     }
 
     /// The machine loses what was not synced: none, all, or what was written last.
-    pub fn crash(&self, rng: &mut Rng) {
+    pub fn crash(&self, now: Micros, rng: &mut Rng) {
         let mut state = self.lock();
         let mut lost = std::mem::take(&mut state.unsynced);
         let kept = match rng.below(3) {
@@ -107,8 +107,11 @@ impl Disk {
             1 => lost.len(),
             _ => usize::try_from(rng.below(lost.len() as u64 + 1)).unwrap_or(0),
         };
-        lost.drain(..kept);
+        let kept: Vec<_> = lost.drain(..kept).collect();
         state.take_back(lost);
+        if state.keep > 0 {
+            state.past.push_back((now, kept));
+        }
     }
 
     /// Puts back the copy of that age, or an empty one. All must be synced.
@@ -215,7 +218,7 @@ mod tests {
             put(&mut disk, "a", "2");
             put(&mut disk, "b", "2");
             disk.commit(vec![Write::Delete { key: b"a".to_vec() }]).unwrap();
-            disk.crash(&mut Rng::named(seed, "test"));
+            disk.crash(0, &mut Rng::named(seed, "test"));
             seen.insert(all(&disk));
             assert!(!disk.is_dirty());
         }
@@ -269,5 +272,19 @@ mod tests {
         })
         .unwrap();
         assert_eq!(seen, 200);
+    }
+
+    #[test]
+    fn an_old_copy_has_nothing_of_a_batch_that_a_crash_left_in_part() {
+        for seed in 0..20 {
+            let mut disk = Disk::new(1_000);
+            put(&mut disk, "a", "1");
+            disk.synced(100);
+            put(&mut disk, "b", "2");
+            put(&mut disk, "c", "2");
+            disk.crash(500, &mut Rng::named(seed, "test"));
+            disk.put_back(600, Some(300));
+            assert_eq!(all(&disk), "a1");
+        }
     }
 }

@@ -173,8 +173,9 @@ impl Actor for Reprise {
 
     fn crash(&mut self, cx: &mut Cx<'_>) {
         self.life = None;
-        self.log_disk.crash(cx.rng());
-        self.journal_disk.crash(cx.rng());
+        let now = cx.now();
+        self.log_disk.crash(now, cx.rng());
+        self.journal_disk.crash(now, cx.rng());
         let cause = self.cause.take().map(|cause| format!(": {cause}")).unwrap_or_default();
         let text = format!("{}{cause}", cx.name());
         cx.note(Some(self.config.shop), "died", text);

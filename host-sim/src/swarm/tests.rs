@@ -1,8 +1,8 @@
 use super::{Progress, SeedResult, Summary, Swarm, swarm};
 use crate::check::{Broken, Promise, Verdict};
 use crate::draw::draw;
-use crate::history::History;
-use crate::run::{Ended, Report};
+use crate::history::{Ended, History};
+use crate::run::Report;
 use std::time::Duration;
 
 fn result(seed: u64) -> SeedResult {
