@@ -120,8 +120,6 @@ mutants! {
         "A write that runs is granted again to whoever asks: twice."
     GrantOverGap "grant-over-gap" "replay-log/src/journal/session.rs"
         "A write is granted though what precedes it has not run: lost, order."
-    LinkNotChecked "link-not-checked" "replay-log/src/journal/session.rs"
-        "A number is recognised whatever its link, so another write's answer stands for it: lost."
     FreshAfterRestart "fresh-after-restart" "replay-log/src/journal/record.rs"
         "What was in flight when the journal died is fresh afterwards: twice."
     OutcomeNotStored "outcome-not-stored" "replay-log/src/journal/cache.rs"

@@ -226,8 +226,7 @@ impl Session {
             && write.number.seq <= last.number.seq
         {
             let link = if write.number == last.number { Some(last.link) } else { known.link };
-            let fits =
-                link.is_none_or(|link| link == write.link) || mutants::on(Mutant::LinkNotChecked);
+            let fits = link.is_none_or(|link| link == write.link);
             return if fits { Judgement::Ran } else { Judgement::Conflict };
         }
         if self.highest().is_some_and(|at| write.number.epoch < at.number.epoch) {
@@ -256,8 +255,7 @@ impl Session {
     fn judge_next(&self, write: &Candidate) -> Judgement {
         let fresh = Judgement::Grant { forced: false, redo: false };
         let follows = |link: Link, verdict| {
-            let fits = write.link == link.next(&write.id) || mutants::on(Mutant::LinkNotChecked);
-            if fits { verdict } else { Judgement::Conflict }
+            if write.link == link.next(&write.id) { verdict } else { Judgement::Conflict }
         };
         let Some(last) = self.last else {
             return if write.number.seq == 1 {
