@@ -19,7 +19,9 @@ pub fn judge(seen: &Seen<'_>) -> Finds {
             for (n, again) in here.runs.iter().enumerate() {
                 let earlier = here.first.get(&again.label).filter(|first| **first < n);
                 if let Some(first) = earlier.and_then(|first| here.runs.get(*first)) {
-                    if !legal(seen, *session, of, before, again, guards_die) {
+                    let unknown = replica == Replica::Primary
+                        && seen.weak.ran_unknown(session.shop, first.at_us);
+                    if !unknown && !legal(seen, *session, of, before, again, guards_die) {
                         finds.add(|| words(*session, replica, first, again));
                     }
                     if again.unanswered {
@@ -127,6 +129,21 @@ mod tests {
         let two = |hand: Hand| hand.both(1, 4).write(2, 20, 30).both(2, 25).at_primary(1, 27);
         two(hand().put(1, 0, 10)).holds();
         two(hand().write(1, 0, 10)).breaks(Twice, 1);
+    }
+
+    #[test]
+    fn what_a_lost_journal_alone_knew_may_run_again() {
+        let hand = || {
+            Hand::new()
+                .fault(100, None, What::Store(Old { of: Process::CloudReprise, age_ms: None }))
+                .fault(110, Some(90), What::Crash(Process::CloudReprise))
+        };
+        let two = |hand: Hand, first: u64| {
+            hand.write(1, 40_000, 300_000).both(1, first).at_primary(1, 250_000)
+        };
+        two(hand(), 50_000).holds();
+        two(hand(), 240_000).breaks(Twice, 1);
+        hand().write(1, 0, 300_000).both(1, 50_000).at_secondary(1, 250_000).breaks(Twice, 1);
     }
 
     #[test]

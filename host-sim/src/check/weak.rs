@@ -3,7 +3,8 @@
 //! A log that came back older than it was knows neither the numbers nor the ids that it has
 //! given out, so what was under way or not yet delivered may be lost, doubled or read too early
 //! (decision 0005). What comes later may only go wrong where the shop's lists say so, and so may
-//! everything if it was the journal of the primary that was lost.
+//! everything if it was the journal of the primary that was lost. What that journal had run and
+//! the log had not yet heard of may run again: no record of it is left anywhere.
 
 use super::seen::acknowledged;
 use crate::history::{Ended, Op};
@@ -19,6 +20,8 @@ pub struct Weak {
 struct Shop {
     /// If it was the log: when its store was lost first, and when it was back for good.
     log_us: Option<[u64; 2]>,
+    /// If it was the primary's journal: when its store was back for good.
+    journal_us: Option<u64>,
     /// Whether any list of the shop says that something is not as it should be.
     listed: bool,
 }
@@ -35,6 +38,12 @@ impl Weak {
                     let [lost, last] = weak.log_us.unwrap_or([u64::MAX, 0]);
                     let lost = lost.min(fault.at_ms.saturating_mul(1_000));
                     weak.log_us = Some([lost, last.max(back)]);
+                }
+                if of == Process::CloudReprise {
+                    let back = back_us(scenario, fault.at_ms, of, shop);
+                    // Without a start nobody meets the old store.
+                    let met = (back < u64::MAX).then_some(back);
+                    weak.journal_us = weak.journal_us.max(met);
                 }
                 let lists = usize::try_from(shop).ok().and_then(|shop| ended.listed.get(shop));
                 weak.listed = lists.is_some_and(|lists| {
@@ -63,6 +72,13 @@ impl Weak {
         self.shops.get(&op.session.shop).is_some_and(|shop| {
             shop.listed || shop.log_us.is_some_and(|[_, back]| op.sent_us <= back)
         })
+    }
+
+    /// Whether the primary's journal may have forgotten a run of this time, while the log had not
+    /// heard of it either: then nobody knows of it, and it is no duplicate to anybody.
+    pub fn ran_unknown(&self, shop: u32, at_us: u64) -> bool {
+        let back = self.shops.get(&shop).and_then(|shop| shop.journal_us);
+        back.is_some_and(|back| at_us <= back)
     }
 
     /// Whether the log may have forgotten this write while its client still tried, so that the
