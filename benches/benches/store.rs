@@ -19,9 +19,9 @@ fn commit(c: &mut Criterion) {
                     let key = ((next + i) % 10_000).to_be_bytes().to_vec();
                     Write::Put { key, value: vec![(next % 251) as u8; 1024] }
                 });
-                let writes = writes.collect();
+                let writes = writes.collect::<Vec<_>>();
                 next += batch;
-                store.commit(writes).expect("commits");
+                store.commit(&writes).expect("commits");
             });
         });
     }

@@ -16,7 +16,7 @@ pub fn run(bytes: &[u8]) {
         let (key, value) = record.split_at(usize::from(length).min(record.len()));
         Write::Put { key: key.to_vec(), value: value.to_vec() }
     });
-    store.commit(records.collect()).expect("a store in memory takes everything");
+    store.commit(&records.collect::<Vec<_>>()).expect("a store in memory takes everything");
     if let Ok(log) = Log::open(Box::new(store.copy()), log_config(), [7; 16], START) {
         write(log);
     }

@@ -24,7 +24,7 @@ fn numbers_of_a_session_have_no_gaps_and_their_links_chain() {
 struct Failing(MemoryStore);
 
 impl Store for Failing {
-    fn commit(&mut self, batch: Vec<Write>) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
         let path = std::path::PathBuf::from("nowhere");
         Err(StoreError::Commit { path, writes: batch.len(), cause: "EIO".to_string() })
     }

@@ -3,7 +3,7 @@
 
 use crate::admin::Site;
 use crate::clock::Clock;
-use crate::config::{Config, JournalSection, LogSection, Store as StoreChoice};
+use crate::config::{self, Config, JournalSection, LogSection};
 use crate::delivery::Deliverer;
 use crate::engine::{self, Engine};
 use crate::logging;
@@ -11,7 +11,7 @@ use crate::machines::Ran;
 use protocol::Replica;
 use replay_log::journal::{Journal, JournalConfig};
 use replay_log::log::{self, Log, LogConfig};
-use replay_log::store::{MemoryStore, SledStore, Store};
+use replay_log::store::{FjallStore, MemoryStore, SledStore, Store, StoreError};
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use tokio::net::TcpListener;
@@ -39,16 +39,21 @@ pub fn bind(
 }
 
 fn open_store(config: &Config, name: &str) -> Result<Box<dyn Store>, String> {
-    let StoreChoice::Sled(data) = &config.store else { return Ok(Box::new(MemoryStore::new())) };
+    let config::Store::Disk(engine, data) = &config.store else {
+        return Ok(Box::new(MemoryStore::new()));
+    };
     let path = data.join(name);
     std::fs::create_dir_all(&path).map_err(|cause| {
         let path = path.display();
         format!("cannot make the directory {path}: {cause}; make it writable or change `data`")
     })?;
-    let store = SledStore::open(&path).map_err(|cause| {
+    let store: Result<Box<dyn Store>, StoreError> = match engine {
+        config::Engine::Fjall => FjallStore::open(&path).map(|store| Box::new(store) as _),
+        config::Engine::Sled => SledStore::open(&path).map(|store| Box::new(store) as _),
+    };
+    store.map_err(|cause| {
         format!("{cause}; if another reprise has it open, stop that one or change `data`")
-    })?;
-    Ok(Box::new(store))
+    })
 }
 
 fn random() -> Result<[u8; 16], String> {
@@ -182,8 +187,8 @@ pub fn announce(config: &Config, listen: SocketAddr, admin: SocketAddr, engines:
     }
     let roles = roles.join(",");
     let store = match &config.store {
-        StoreChoice::Memory => "memory".to_string(),
-        StoreChoice::Sled(data) => format!("sled:{}", data.display()),
+        config::Store::Memory => "memory".to_string(),
+        config::Store::Disk(engine, data) => format!("{}:{}", engine.name(), data.display()),
     };
     let version = env!("CARGO_PKG_VERSION");
     let mut fields: Vec<logging::Field> = vec![

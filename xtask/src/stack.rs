@@ -339,7 +339,7 @@ fn places(options: &StackOptions, ports: &mut PortBlock) -> Result<Places> {
 
 fn spec(process: Process, options: &StackOptions, tools: &Tools) -> Spec {
     let config = |name: &str| options.data.join(name);
-    match process {
+    let spec = match process {
         Process::EdgeEnvoy => {
             envoy_spec(process.name(), tools, &config("edge.yaml"), &options.data, options.workers)
         }
@@ -352,7 +352,8 @@ fn spec(process: Process, options: &StackOptions, tools: &Tools) -> Spec {
         Process::CloudReprise => {
             reprise_spec(process.name(), tools, &config("cloud.toml"), &options.data)
         }
-    }
+    };
+    Spec { env: options.env.get(&process).cloned().unwrap_or_default(), ..spec }
 }
 
 fn reprise_spec(name: &'static str, tools: &Tools, config: &Path, data: &Path) -> Spec {
@@ -361,6 +362,7 @@ fn reprise_spec(name: &'static str, tools: &Tools, config: &Path, data: &Path) -
         program: tools.reprise.clone(),
         args: vec!["serve".into(), "--config".into(), config.into()],
         log: data.join(format!("{name}.log")),
+        env: Vec::new(),
     }
 }
 
@@ -371,7 +373,13 @@ fn envoy_spec(name: &'static str, tools: &Tools, config: &Path, data: &Path, wor
     args.extend(["--disable-hot-restart", "--concurrency"].map(Into::into));
     args.push(workers.max(1).to_string().into());
     args.extend(["-l", "warning", "--component-log-level", "wasm:info"].map(Into::into));
-    Spec { name, program: tools.envoy.clone(), args, log: data.join(format!("{name}.log")) }
+    Spec {
+        name,
+        program: tools.envoy.clone(),
+        args,
+        log: data.join(format!("{name}.log")),
+        env: Vec::new(),
+    }
 }
 
 async fn status(admin: SocketAddr) -> Result<Value> {

@@ -136,7 +136,7 @@ fn refused(writes: usize, cause: &str) -> StoreError {
 }
 
 impl Store for Disk {
-    fn commit(&mut self, batch: Vec<Write>) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
         let mut state = self.lock();
         let writes = batch.len();
         if state.fault == Some(scenario::Disk::Full) {
@@ -144,7 +144,7 @@ impl Store for Disk {
         }
         for write in batch {
             let (key, value) = match write {
-                Write::Put { key, value } => (key, Some(value)),
+                Write::Put { key, value } => (key, Some(value.clone())),
                 Write::Delete { key } => (key, None),
             };
             let old = state.set(key.clone(), value);
@@ -185,7 +185,12 @@ impl Store for Disk {
     }
 
     fn stats(&self) -> StoreStats {
-        StoreStats { disk_bytes: self.lock().bytes as u64, durability: Durability::Synced }
+        StoreStats {
+            disk_bytes: self.lock().bytes as u64,
+            durability: Durability::Synced,
+            room: true,
+            torn: 0,
+        }
     }
 }
 
@@ -195,7 +200,7 @@ mod tests {
 
     fn put(disk: &mut Disk, key: &str, value: &str) {
         let (key, value) = (key.as_bytes().to_vec(), value.as_bytes().to_vec());
-        disk.commit(vec![Write::Put { key, value }]).unwrap();
+        disk.commit(&[Write::Put { key, value }]).unwrap();
     }
 
     fn all(disk: &Disk) -> String {
@@ -217,7 +222,7 @@ mod tests {
             disk.synced(1);
             put(&mut disk, "a", "2");
             put(&mut disk, "b", "2");
-            disk.commit(vec![Write::Delete { key: b"a".to_vec() }]).unwrap();
+            disk.commit(&[Write::Delete { key: b"a".to_vec() }]).unwrap();
             disk.crash(0, &mut Rng::named(seed, "test"));
             seen.insert(all(&disk));
             assert!(!disk.is_dirty());

@@ -185,7 +185,7 @@ impl Journal {
         let too_late = mutants::on(Mutant::GrantBeforeSync) && !self.outputs.is_empty();
         let writes: Vec<Write> = if too_late { Vec::new() } else { self.cache.staged() };
         if !writes.is_empty() {
-            self.store.commit(writes).inspect_err(|_| self.failed = true)?;
+            self.store.commit(&writes).inspect_err(|_| self.failed = true)?;
         }
         self.cache.set_now(now.mono_ms);
         self.cache.evict(self.config.session_idle_ms);

@@ -28,7 +28,7 @@ pub(super) fn open(
         replica: config.replica.name().to_string(),
         lives: lives.iter().map(|life| life.to_wire()).collect(),
     };
-    store.commit(vec![Write::Put { key: META_KEY.to_vec(), value: meta.encode_to_vec() }])?;
+    store.commit(&[Write::Put { key: META_KEY.to_vec(), value: meta.encode_to_vec() }])?;
     let mut stored = 0;
     let mut flying = Vec::new();
     store.scan(SESSION_PREFIX, &mut |key, value| {

@@ -322,7 +322,7 @@ impl Log {
             && !self.staged.is_empty()
             && self.staged.iter().all(|output| matches!(output, Staged::Ready(_)));
         if !self.urgent.is_empty() && !too_late {
-            self.store.commit(std::mem::take(&mut self.urgent))?;
+            self.store.commit(&std::mem::take(&mut self.urgent))?;
         }
         if self.lazy.is_empty() {
             self.ids.written();
@@ -345,7 +345,7 @@ impl Log {
     pub fn flush(&mut self, now: Now) -> Result<(), StoreError> {
         self.stage_lazy(now)?;
         self.stage_meta();
-        self.store.commit(std::mem::take(&mut self.urgent))?;
+        self.store.commit(&std::mem::take(&mut self.urgent))?;
         self.ids.written();
         Ok(())
     }

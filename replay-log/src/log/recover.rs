@@ -255,6 +255,6 @@ fn load_meta(store: &mut dyn Store, service: &str, random: &[u8]) -> Result<Meta
         incarnation: random.to_vec(),
         ..Meta::default()
     };
-    store.commit(vec![Write::Put { key: META_KEY.to_vec(), value: meta.encode_to_vec() }])?;
+    store.commit(&[Write::Put { key: META_KEY.to_vec(), value: meta.encode_to_vec() }])?;
     Ok(meta)
 }

@@ -28,12 +28,12 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn commit(&mut self, batch: Vec<Write>) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
         let mut records = self.lock();
         for write in batch {
             match write {
-                Write::Put { key, value } => records.insert(key, value),
-                Write::Delete { key } => records.remove(&key),
+                Write::Put { key, value } => records.insert(key.clone(), value.clone()),
+                Write::Delete { key } => records.remove(key),
             };
         }
         Ok(())
@@ -60,6 +60,6 @@ impl Store for MemoryStore {
 
     fn stats(&self) -> StoreStats {
         let bytes: usize = self.lock().iter().map(|(key, value)| key.len() + value.len()).sum();
-        StoreStats { disk_bytes: bytes as u64, durability: Durability::Memory }
+        StoreStats { disk_bytes: bytes as u64, durability: Durability::Memory, room: true, torn: 0 }
     }
 }

@@ -1,16 +1,23 @@
-//! Where records are kept: one trait, an implementation in memory and one on sled.
+//! Where records are kept: one trait, an implementation in memory, one on fjall and one on sled.
 //!
 //! A store maps keys to values and knows nothing of what they mean. Its one promise: when
 //! [`Store::commit`] has returned `Ok`, every write of the batch survives the death of the
 //! process and the loss of power (see [`Durability`] for what an implementation really gives).
 
+mod fjall;
 mod memory;
 mod sled;
 
+pub use self::fjall::FjallStore;
 pub use self::memory::MemoryStore;
 pub use self::sled::SledStore;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+
+/// Longest key, bytes.
+const KEY_BYTES: usize = 1024;
+/// Largest value, bytes.
+const VALUE_BYTES: usize = 32 << 20;
 
 /// One change of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,10 +52,16 @@ pub struct StoreStats {
     pub disk_bytes: u64,
     /// What a commit survives.
     pub durability: Durability,
+    /// There is room for new work; without it only what ends work is to be committed.
+    pub room: bool,
+    /// Batches that a crash had torn, found and cut off at opening; none of them was acknowledged.
+    pub torn: u64,
 }
 
 /// Why a store cannot go on. Every one of these is fatal to the process: after a failed write or
 /// sync nobody knows what the disk holds, so nothing is retried as if nothing were lost.
+/// (A disk that is full is met inside of a store, by opening it again, and seen as
+/// [`StoreStats::room`].)
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The directory cannot be opened as a store.
@@ -84,10 +97,13 @@ pub enum StoreError {
 /// Told of each key and value of a scan; `Ok(false)` ends it.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError> + 'a;
 
+/// Gives disk space back; takes as long as it takes.
+pub type Reclaim = Box<dyn FnOnce() -> Result<(), StoreError> + Send>;
+
 /// Keeps records.
 pub trait Store: Send {
     /// Applies all writes in order and makes them durable before it returns.
-    fn commit(&mut self, batch: Vec<Write>) -> Result<(), StoreError>;
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError>;
 
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
@@ -99,8 +115,49 @@ pub trait Store: Send {
     /// Its figures now.
     fn stats(&self) -> StoreStats;
 
+    /// Whether new work is to be taken on; see [`StoreStats::room`]. Asked for every write, so it
+    /// must cost nothing.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// Work that gives disk space back, if there is some to be done; to be run on a thread that
+    /// may wait for the disk, one at a time. Asked every few seconds.
+    fn reclaim(&mut self) -> Option<Reclaim> {
+        None
+    }
+
     /// Where it is, for messages.
     fn path(&self) -> &Path {
         Path::new("(memory)")
     }
+}
+
+fn check(batch: &[Write]) -> Result<(), String> {
+    for write in batch {
+        let (key, length) = match write {
+            Write::Put { key, value } => (key, value.len()),
+            Write::Delete { key } => (key, 0),
+        };
+        if key.is_empty() || key.len() > KEY_BYTES {
+            return Err(format!("a key of {} bytes; 1 to {KEY_BYTES} are allowed", key.len()));
+        }
+        if length > VALUE_BYTES {
+            return Err(format!("a value of {length} bytes; {VALUE_BYTES} are allowed"));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of all files below a directory; files that vanish meanwhile count nothing.
+fn disk_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => disk_bytes(&entry.path()),
+            Ok(meta) => meta.len(),
+            Err(_) => 0,
+        })
+        .sum()
 }

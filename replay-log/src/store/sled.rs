@@ -32,8 +32,8 @@
 mod layout;
 mod open;
 
-use self::layout::{CHUNK_BYTES, ChunkKeys, HEAD_DATA, Head, KEY_BYTES, Side, VALUE_BYTES};
-use super::{Durability, Store, StoreError, StoreStats, Visit, Write};
+use self::layout::{CHUNK_BYTES, ChunkKeys, HEAD_DATA, Head, Side};
+use super::{Durability, Store, StoreError, StoreStats, VALUE_BYTES, Visit, Write};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -182,10 +182,10 @@ impl SledStore {
 }
 
 impl Store for SledStore {
-    fn commit(&mut self, batch: Vec<Write>) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
         let done = match &self.failed {
             Some(cause) => Err(format!("an earlier commit failed: {cause}")),
-            None => check(&batch).and_then(|()| self.apply(&batch)).and_then(|()| self.sync()),
+            None => super::check(batch).and_then(|()| self.apply(batch)).and_then(|()| self.sync()),
         };
         done.map_err(|cause| {
             self.failed.get_or_insert_with(|| cause.clone());
@@ -222,7 +222,12 @@ impl Store for SledStore {
     }
 
     fn stats(&self) -> StoreStats {
-        StoreStats { disk_bytes: open::disk_bytes(&self.path), durability: Durability::Synced }
+        StoreStats {
+            disk_bytes: super::disk_bytes(&self.path),
+            durability: Durability::Synced,
+            room: true,
+            torn: self.leftovers as u64,
+        }
     }
 
     fn path(&self) -> &Path {
@@ -242,22 +247,6 @@ fn tail(found: &mut ::sled::Iter, index: u32) -> ::sled::Result<Option<::sled::I
         }
     }
     Ok(None)
-}
-
-fn check(batch: &[Write]) -> Result<(), String> {
-    for write in batch {
-        let (key, length) = match write {
-            Write::Put { key, value } => (key, value.len()),
-            Write::Delete { key } => (key, 0),
-        };
-        if key.is_empty() || key.len() > KEY_BYTES {
-            return Err(format!("a key of {} bytes; 1 to {KEY_BYTES} are allowed", key.len()));
-        }
-        if length > VALUE_BYTES {
-            return Err(format!("a value of {length} bytes; {VALUE_BYTES} are allowed"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ struct Faults {
 struct Faulty(MemoryStore, Faults);
 
 impl Store for Faulty {
-    fn commit(&mut self, batch: Vec<Write>) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
         self.1.commits.fetch_add(1, Ordering::Relaxed);
         self.1.writes.fetch_add(batch.len(), Ordering::Relaxed);
         if self.1.fail_commit.swap(false, Ordering::Relaxed) {
@@ -161,7 +161,7 @@ fn the_journal_of_another_replica_or_service_is_refused() {
 fn a_damaged_or_newer_journal_is_refused() {
     let put = |key: &[u8], value: &[u8]| {
         let mut store = Rig::new().store;
-        store.commit(vec![Write::Put { key: key.to_vec(), value: value.to_vec() }]).unwrap();
+        store.commit(&[Write::Put { key: key.to_vec(), value: value.to_vec() }]).unwrap();
         open_error(&store, config())
     };
     assert!(put(b"meta", &[0x08, 0x02]).contains("version 2"));

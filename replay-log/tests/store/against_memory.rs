@@ -51,8 +51,8 @@ proptest! {
         for step in steps {
             match step {
                 Step::Commit(batch) => {
-                    memory.commit(batch.clone()).unwrap();
-                    sled.commit(batch).unwrap();
+                    memory.commit(&batch).unwrap();
+                    sled.commit(&batch).unwrap();
                 }
                 Step::Reopen => {
                     drop(sled);
@@ -76,7 +76,7 @@ fn a_scan_ends_when_the_visitor_says_so() {
         [Box::new(MemoryStore::new()), Box::new(SledStore::open(dir.path()).unwrap())];
     for mut store in stores {
         let put = |n: u8| Write::Put { key: vec![b'k', n], value: vec![n; 5000] };
-        store.commit((0..9).map(put).collect()).unwrap();
+        store.commit(&(0..9).map(put).collect::<Vec<_>>()).unwrap();
         let mut seen = Vec::new();
         let mut visit = |key: &[u8], value: &[u8]| {
             assert_eq!(value, vec![key[1]; 5000]);
@@ -97,7 +97,7 @@ fn values_of_a_mebibyte_come_back_after_reopening() {
     for round in 0..3 {
         let put =
             |(n, value): (usize, &Vec<u8>)| Write::Put { key: vec![n as u8], value: value.clone() };
-        store.commit(values.iter().enumerate().skip(round).map(put).collect()).unwrap();
+        store.commit(&values.iter().enumerate().skip(round).map(put).collect::<Vec<_>>()).unwrap();
     }
     drop(store);
     let store = SledStore::open(dir.path()).unwrap();
@@ -111,7 +111,7 @@ fn values_of_a_mebibyte_come_back_after_reopening() {
 fn clones_of_a_memory_store_share_their_records_and_copies_do_not() {
     let mut store = MemoryStore::new();
     let (handle, copy) = (store.clone(), store.copy());
-    store.commit(vec![Write::Put { key: b"k".to_vec(), value: b"v".to_vec() }]).unwrap();
+    store.commit(&[Write::Put { key: b"k".to_vec(), value: b"v".to_vec() }]).unwrap();
     assert_eq!(handle.get(b"k").unwrap(), Some(b"v".to_vec()));
     assert_eq!(copy.get(b"k").unwrap(), None);
 }

@@ -24,7 +24,7 @@ fn steady_churn_stays_bounded_and_spills_nothing() {
                 Write::Put { key: format!("s/{}", n % 100).into_bytes(), value: random.bytes(150) };
             writes.push(record);
         }
-        store.commit(writes).unwrap();
+        store.commit(&writes).unwrap();
         sizes.push(store.stats().disk_bytes);
     }
     let live_bytes = live * 8000;

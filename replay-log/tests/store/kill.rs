@@ -41,7 +41,7 @@ fn child() {
     let from: u64 = std::env::var(FROM).unwrap().parse().unwrap();
     let mut store = SledStore::open(dir).unwrap();
     for number in from.. {
-        store.commit(batch(number)).unwrap();
+        store.commit(&batch(number)).unwrap();
         let mut out = std::io::stdout().lock();
         // The parent has gone: so do we.
         if writeln!(out, "committed {number}").and_then(|()| out.flush()).is_err() {

@@ -26,7 +26,7 @@ pub fn whole(config: &Config, problems: &mut Problems) {
             }
         }
     }
-    if let Store::Sled(data) = &config.store
+    if let Store::Disk(_, data) = &config.store
         && let Err(what) = creatable(data)
     {
         problems.add("data", what);

@@ -40,8 +40,27 @@ pub struct Config {
 pub enum Store {
     /// In memory: lost with the process.
     Memory,
-    /// On disk, each engine in a directory of its own below this one.
-    Sled(PathBuf),
+    /// On disk, the log and the journal in a directory each.
+    Disk(Engine, PathBuf),
+}
+
+/// What keeps records on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// fjall.
+    Fjall,
+    /// sled.
+    Sled,
+}
+
+impl Engine {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Fjall => "fjall",
+            Engine::Sled => "sled",
+        }
+    }
 }
 
 /// Section `[log]`.
@@ -165,8 +184,11 @@ fn store(fields: &mut Fields, problems: &mut Problems) -> Store {
     if data.is_empty() {
         problems.add(&fields.path("data"), "must not be empty");
     }
-    let on_disk = fields.choice("store", &[("sled", true), ("memory", false)], problems);
-    if on_disk.unwrap_or(true) { Store::Sled(data.into()) } else { Store::Memory }
+    let engines = [("sled", Some(Engine::Sled)), ("fjall", Some(Engine::Fjall)), ("memory", None)];
+    match fields.choice("store", &engines, problems).unwrap_or(Some(Engine::Sled)) {
+        Some(engine) => Store::Disk(engine, data.into()),
+        None => Store::Memory,
+    }
 }
 
 fn log(mut fields: Fields, problems: &mut Problems) -> Option<LogSection> {

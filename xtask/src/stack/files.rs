@@ -138,6 +138,7 @@ fn site_toml(site: &str, options: &StackOptions, grpc: u16, admin: u16) -> Resul
         table.insert("service".into(), service.into());
     }
     section(&mut table, "journal")?.extend(options.journal_extra.clone());
+    table.extend(options.reprise_extra.clone());
     Ok(table)
 }
 

@@ -1,10 +1,13 @@
 //! What can be chosen about a stack.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
+
+use super::Process;
 
 /// Where the session key of a request comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +112,10 @@ pub struct StackOptions {
     pub log_extra: toml::Table,
     /// Merged into the section `[journal]` of both reprises.
     pub journal_extra: toml::Table,
+    /// Merged into the top of both reprises' configurations.
+    pub reprise_extra: toml::Table,
+    /// Environment variables of single processes.
+    pub env: BTreeMap<Process, Vec<(String, String)>>,
 }
 
 impl StackOptions {
@@ -131,6 +138,8 @@ impl StackOptions {
             guard_extra: Map::new(),
             log_extra: toml::Table::new(),
             journal_extra: toml::Table::new(),
+            reprise_extra: toml::Table::new(),
+            env: BTreeMap::new(),
         }
     }
 }

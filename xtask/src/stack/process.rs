@@ -25,6 +25,7 @@ pub(super) struct Spec {
     pub(super) program: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) log: PathBuf,
+    pub(super) env: Vec<(String, String)>,
 }
 
 /// A process that runs, or has ended.
@@ -140,6 +141,7 @@ fn command(spec: &Spec) -> Result<Command> {
     };
     command
         .args(&spec.args)
+        .envs(spec.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -164,6 +166,7 @@ mod tests {
             program: "/bin/sh".into(),
             args: vec!["-c".into(), "echo up; echo trouble >&2; sleep 600 & wait".into()],
             log: dir.join("sleeper.log"),
+            env: Vec::new(),
         }
     }
 

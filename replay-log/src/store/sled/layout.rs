@@ -3,10 +3,6 @@
 
 /// The version that this build writes and the only one that it reads.
 pub(super) const VERSION: u32 = 1;
-/// Longest logical key, bytes.
-pub(super) const KEY_BYTES: usize = 1024;
-/// Largest logical value, bytes.
-pub(super) const VALUE_BYTES: usize = 32 << 20;
 /// Largest value that sled gets to see, bytes.
 pub(super) const CHUNK_BYTES: usize = 4096;
 /// Bytes of a value that its head holds beside the header.

@@ -117,16 +117,3 @@ fn remove_leftovers(store: &SledStore) -> Result<usize, String> {
     }
     Ok(leftovers)
 }
-
-/// Bytes of all files below a directory; files that vanish meanwhile count nothing.
-pub(super) fn disk_bytes(dir: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(dir) else { return 0 };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(meta) if meta.is_dir() => disk_bytes(&entry.path()),
-            Ok(meta) => meta.len(),
-            Err(_) => 0,
-        })
-        .sum()
-}

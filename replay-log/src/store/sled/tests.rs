@@ -27,19 +27,19 @@ fn a_store_whose_sync_failed_refuses_every_further_commit() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = SledStore::open(dir.path()).unwrap();
     let good = std::mem::replace(&mut store.file, File::open("/dev/null").unwrap());
-    let first = store.commit(vec![put("a", vec![1])]).unwrap_err().to_string();
+    let first = store.commit(&[put("a", vec![1])]).unwrap_err().to_string();
     assert!(first.contains("1 writes") && first.contains("syncing the file"), "{first}");
     store.file = good;
-    let next = store.commit(vec![put("b", vec![1])]).unwrap_err().to_string();
+    let next = store.commit(&[put("b", vec![1])]).unwrap_err().to_string();
     assert!(next.contains("an earlier commit failed"), "{next}");
-    assert!(store.commit(Vec::new()).is_err());
+    assert!(store.commit(&[]).is_err());
 }
 
 #[test]
 fn a_value_without_its_head_is_ignored_and_removed_at_opening() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = SledStore::open(dir.path()).unwrap();
-    store.commit(vec![put("kept", vec![7; 9000])]).unwrap();
+    store.commit(&[put("kept", vec![7; 9000])]).unwrap();
     // The process dies after the tail chunks, before the head.
     let value = vec![9; 20_000];
     for record in layout::intents([b"torn".as_slice(), b"kept"].into_iter()) {
@@ -109,9 +109,9 @@ fn after_a_crash_at_any_change_a_prefix_of_the_batch_is_there_and_nothing_is_lef
     for changes in 0.. {
         let dir = tempfile::tempdir().unwrap();
         let mut store = SledStore::open(dir.path()).unwrap();
-        store.commit(before.iter().map(|(k, v)| put_bytes(k, v)).collect()).unwrap();
+        store.commit(&before.iter().map(|(k, v)| put_bytes(k, v)).collect::<Vec<_>>()).unwrap();
         store.dies_after.set(Some(changes));
-        store.commit(batch.to_vec()).unwrap();
+        store.commit(&batch).unwrap();
         let survived = store.dies_after.get() > Some(0);
         drop(store);
         let mut store = SledStore::open(dir.path()).unwrap();
@@ -121,7 +121,7 @@ fn after_a_crash_at_any_change_a_prefix_of_the_batch_is_there_and_nothing_is_lef
         let chunks = |value: &Vec<u8>| 1 + Head::of(Side::A, value).tails() as usize;
         let needed: usize = found.values().map(chunks).sum();
         assert_eq!(chunks_on_disk(&store), needed, "{changes}");
-        store.commit(batch.to_vec()).unwrap();
+        store.commit(&batch).unwrap();
         assert_eq!(contents(&store), prefixes[batch.len()], "{changes}");
         if survived {
             break;
@@ -134,7 +134,7 @@ fn after_a_crash_at_any_change_a_prefix_of_the_batch_is_there_and_nothing_is_lef
 fn a_head_without_its_chunks_is_reported_as_damage() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = SledStore::open(dir.path()).unwrap();
-    store.commit(vec![put("k", vec![7; 9000])]).unwrap();
+    store.commit(&[put("k", vec![7; 9000])]).unwrap();
     store.db.remove(ChunkKeys::new(b"k").tail(Side::A, 2)).unwrap();
     let error = store.get(b"k").unwrap_err().to_string();
     assert!(error.contains("record 6b") && error.contains("chunk 2 of 2 is gone"), "{error}");
@@ -150,13 +150,13 @@ fn overwriting_and_deleting_leave_no_chunk_behind() {
     let mut store = SledStore::open(dir.path()).unwrap();
     for (length, chunks) in [(20_000, 5), (9000, 3), (10, 1), (0, 1), (4087, 1), (4088, 2), (5, 1)]
     {
-        store.commit(vec![put("k", vec![length as u8; length])]).unwrap();
+        store.commit(&[put("k", vec![length as u8; length])]).unwrap();
         assert_eq!(store.get(b"k").unwrap().unwrap(), vec![length as u8; length]);
         assert_eq!(chunks_on_disk(&store), chunks, "{length}");
     }
-    store.commit(vec![put("k", vec![1; 70_000]), put("k", vec![2; 50_000])]).unwrap();
+    store.commit(&[put("k", vec![1; 70_000]), put("k", vec![2; 50_000])]).unwrap();
     assert_eq!(store.get(b"k").unwrap().unwrap(), vec![2; 50_000]);
-    store.commit(vec![Write::Delete { key: b"k".to_vec() }]).unwrap();
+    store.commit(&[Write::Delete { key: b"k".to_vec() }]).unwrap();
     assert_eq!(chunks_on_disk(&store), 0);
 }
 
@@ -195,6 +195,6 @@ fn keys_and_values_over_their_limits_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     for key in [vec![], vec![1; 1025]] {
         let mut store = SledStore::open(dir.path()).unwrap();
-        assert!(store.commit(vec![Write::Put { key, value: vec![] }]).is_err());
+        assert!(store.commit(&[Write::Put { key, value: vec![] }]).is_err());
     }
 }
