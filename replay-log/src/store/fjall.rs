@@ -8,8 +8,10 @@
 //! Keyspace `meta`: `format` → `"reprise-store"`, version (4 bytes, big endian).
 //! Keyspace `records`: keys and values as the trait has them.
 
-use super::{Durability, Store, StoreError, StoreStats, Visit, Write};
+use super::{Durability, Engine, Failed, Reclaim, Store, StoreError, StoreStats, Visit, Write};
 use ::fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The version that this build writes and the only one that it reads.
@@ -58,8 +60,8 @@ impl FjallStore {
         Ok(FjallStore { db, records, path, failed: None })
     }
 
-    fn apply(&self, batch: &[Write]) -> Result<(), String> {
-        let mut writes = self.db.batch();
+    fn apply(&self, batch: &[Write]) -> Result<(), Failed> {
+        let mut writes = self.db.batch().durability(Some(PersistMode::Buffer));
         for write in batch {
             match write {
                 Write::Put { key, value } => {
@@ -68,9 +70,9 @@ impl FjallStore {
                 Write::Delete { key } => writes.remove(&self.records, key.as_slice()),
             }
         }
-        writes.commit().map_err(|e| e.to_string())?;
-        self.db.persist(PersistMode::Buffer).map_err(|e| e.to_string())?;
-        self.db.persist(PersistMode::SyncData).map_err(|e| format!("syncing: {e}"))
+        writes.commit().map_err(|e| failed("writing", &e))?;
+        let synced = self.db.persist(PersistMode::SyncData);
+        synced.map_err(|e| Failed::Fatal(format!("syncing: {e}")))
     }
 
     fn damaged(&self, key: &[u8], cause: &str) -> StoreError {
@@ -90,16 +92,34 @@ fn check_format(found: &[u8]) -> Result<(), String> {
     }
 }
 
-impl Store for FjallStore {
-    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
-        let done = match &self.failed {
-            Some(cause) => Err(format!("an earlier commit failed: {cause}")),
-            None => super::check(batch).and_then(|()| self.apply(batch)),
-        };
-        done.map_err(|cause| {
-            self.failed.get_or_insert_with(|| cause.clone());
-            StoreError::Commit { path: self.path.clone(), writes: batch.len(), cause }
-        })
+/// Whether a step before the sync found no room, or failed otherwise.
+fn failed(step: &str, error: &::fjall::Error) -> Failed {
+    let cause = format!("{step}: {error}");
+    if is_full(error) { Failed::Full(cause) } else { Failed::Fatal(cause) }
+}
+
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let full = |e: &io::Error| e.kind() == io::ErrorKind::StorageFull;
+        if error.downcast_ref().is_some_and(full) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+impl Engine for FjallStore {
+    const NAME: &'static str = "fjall";
+
+    fn open(dir: &Path) -> Result<FjallStore, StoreError> {
+        FjallStore::open(dir)
+    }
+
+    fn commit(&mut self, batch: &[Write]) -> Result<(), Failed> {
+        super::check(batch).map_err(Failed::Fatal)?;
+        self.apply(batch)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -118,12 +138,44 @@ impl Store for FjallStore {
         Ok(())
     }
 
+    fn torn(&self) -> u64 {
+        0
+    }
+
+    fn reclaim(&mut self) -> Option<Reclaim> {
+        None
+    }
+}
+
+impl Store for FjallStore {
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
+        let done = match &self.failed {
+            Some(cause) => Err(format!("an earlier commit failed: {cause}")),
+            None => match Engine::commit(self, batch) {
+                Ok(()) => Ok(()),
+                Err(Failed::Full(cause) | Failed::Fatal(cause)) => Err(cause),
+            },
+        };
+        done.map_err(|cause| {
+            self.failed.get_or_insert_with(|| cause.clone());
+            StoreError::Commit { path: self.path.clone(), writes: batch.len(), cause }
+        })
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Engine::get(self, key)
+    }
+
+    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        Engine::scan(self, prefix, visit)
+    }
+
     fn stats(&self) -> StoreStats {
         StoreStats {
             disk_bytes: super::disk_bytes(&self.path),
             durability: Durability::Synced,
             room: true,
-            torn: 0,
+            torn: self.torn(),
         }
     }
 
