@@ -23,6 +23,11 @@ pub(super) struct Hole {
 
 /// Checks journals and lists of tables, and cuts off a torn tail: 1 if there was one.
 pub(super) fn check(dir: &Path) -> Result<u64, String> {
+    // Without it, fjall would create a database here.
+    let version = dir.join("version");
+    if !version.is_file() {
+        return Err(format!("{} is missing. Nothing was changed", version.display()));
+    }
     for keyspace in KEYSPACES {
         tables(&dir.join("keyspaces").join(keyspace))?;
     }

@@ -60,7 +60,7 @@ impl FjallStore {
     /// Waits until nobody works on the files any more.
     pub(super) fn await_reclaim(&mut self) {
         if let Some(reclaiming) = self.reclaiming.take() {
-            drop(reclaiming.recv());
+            let _ended = reclaiming.recv();
         }
     }
 }
