@@ -15,6 +15,11 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens or creates the store; the error is for people.
 pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
+    if dir.join("fjall").exists() {
+        return Err(
+            "it holds a store of fjall: say so in the configuration, or move it away".into()
+        );
+    }
     let fresh = !dir.join("db").exists();
     fs::create_dir_all(dir).map_err(|e| format!("creating the directory: {e}"))?;
     let db = open_sled(dir)?;
