@@ -55,7 +55,7 @@ impl Operator {
                 return Ok(begun.elapsed());
             }
             if begun.elapsed() > DRAIN_LIMIT {
-                bail!("not settled at both replicas within {DRAIN_LIMIT:?}: {}", short(log));
+                bail!("not settled at both replicas within {DRAIN_LIMIT:?}: {}", short(&log));
             }
             self.look(sites, &log).await?;
             sleep(LOOK_EVERY).await;
@@ -113,8 +113,9 @@ pub(super) fn listed(list: &Value) -> &[Value] {
     list.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// Without the events, which are many and old.
-fn short(mut log: Value) -> Value {
-    log["events"].take();
-    log
+/// What is still to be done.
+fn short(log: &Value) -> String {
+    let many = |list: &str| format!("{} {list}", listed(&log[list]).len());
+    let lists = ["in_doubt", "held_up", "conflicts", "quarantined"].map(many).join(", ");
+    format!("backlog {}, {} pinned, {lists}", log["backlog"], log["pinned"])
 }

@@ -1,19 +1,14 @@
 //! What is to happen, drawn from a seed: rounds of faults, and now and then fresh sites. The same
 //! seed gives the same plan on every machine, however long anything takes there.
 
+mod draw;
+
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use demo::relay::Mode;
-use rand::{RngExt as _, SeedableRng as _};
-use rand_pcg::Pcg64Mcg;
 
 use crate::stack::{Mirror, Process};
 
-/// How long the faults of a round go on, milliseconds.
-const ROUND_MS: RangeInclusive<u64> = 18_000..=28_000;
-/// One round in so many begins with fresh sites.
-const FRESH_IN: u32 = 5;
 /// What is started again is spared for so long by the plan: its start takes a time of its own.
 const START_MS: u64 = 1_500;
 
@@ -220,29 +215,6 @@ pub struct Round {
 }
 
 impl Round {
-    /// The round of that number, from 1, of a seed.
-    pub fn draw(seed: u64, number: u32) -> Self {
-        let mut draw = Draw(Pcg64Mcg::seed_from_u64(seed.rotate_left(32) ^ u64::from(number)));
-        let fresh = (number == 1 || draw.one_in(FRESH_IN)).then(|| Setting {
-            mirror: draw.of(&[Mirror::Log, Mirror::Log, Mirror::Envoy]),
-            in_flight: draw.of(&[1, 1, 3]),
-            http2: draw.one_in(3),
-            till_ms: draw.of(&[0, 2, 15]),
-        });
-        let victim = draw.of(&Victim::ALL);
-        let mood = draw.of(&[
-            Mood::Deaths,
-            Mood::Deaths,
-            Mood::Relapses(victim),
-            Mood::Everything,
-            Mood::Stillness,
-            Mood::Link,
-        ]);
-        let length_ms = draw.within(ROUND_MS);
-        let faults = draw.faults(mood, length_ms);
-        Self { number, fresh, mood, length_ms, faults }
-    }
-
     /// The faults of one victim, in their order.
     pub fn of(&self, victim: Victim) -> Vec<Fault> {
         self.faults.iter().filter(|fault| fault.victim == victim).cloned().collect()
@@ -263,161 +235,5 @@ impl fmt::Display for Round {
     }
 }
 
-/// What draws.
-struct Draw(Pcg64Mcg);
-
-impl Draw {
-    fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
-        self.0.random_range(range)
-    }
-
-    /// Short far more often than long, so that both are met: even over the orders of magnitude.
-    fn log_within(&mut self, least: u64, most: u64) -> u64 {
-        let (least, most) = ((least as f64).ln(), (most as f64).ln());
-        self.0.random_range(least..=most).exp().round() as u64
-    }
-
-    fn one_in(&mut self, many: u32) -> bool {
-        self.0.random_range(0..many) == 0
-    }
-
-    fn of<T: Copy>(&mut self, choice: &[T]) -> T {
-        choice[self.0.random_range(0..choice.len())]
-    }
-
-    /// Moments one after the other; at each of them one victim is hurt, or two or three at once.
-    fn faults(&mut self, mood: Mood, length_ms: u64) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let mut free_ms = [0; Victim::ALL.len()];
-        let mut now = self.within(300..=2_000);
-        while now < length_ms {
-            let at_once = self.of(&[1, 1, 1, 1, 2, 2, 3]);
-            for _ in 0..at_once {
-                let victim = self.victim(mood);
-                let place = Victim::ALL.iter().position(|v| *v == victim).unwrap_or(0);
-                if free_ms[place] <= now {
-                    let harm = self.harm(mood, victim);
-                    free_ms[place] = now + harm.length_ms();
-                    if free_ms[place] <= length_ms + START_MS {
-                        faults.push(Fault { at_ms: now, victim, harm });
-                    }
-                }
-            }
-            now += match mood {
-                Mood::Relapses(_) => self.log_within(100, 1_500),
-                Mood::Deaths => self.log_within(100, 2_500),
-                Mood::Everything => self.log_within(100, 4_000),
-                Mood::Stillness | Mood::Link => self.log_within(300, 5_000),
-            };
-        }
-        faults
-    }
-
-    fn victim(&mut self, mood: Mood) -> Victim {
-        match mood {
-            Mood::Relapses(victim) if !self.one_in(5) => victim,
-            Mood::Link if !self.one_in(3) => Victim::Link,
-            Mood::Deaths if !self.one_in(8) => self.of(&Victim::ALL[..6]),
-            _ => self.of(&Victim::ALL),
-        }
-    }
-
-    fn harm(&mut self, mood: Mood, victim: Victim) -> Harm {
-        if victim == Victim::Link {
-            return self.cut();
-        }
-        let (kill, rest) = match mood {
-            Mood::Deaths | Mood::Relapses(_) => (9, 1),
-            Mood::Everything => (2, 2),
-            Mood::Stillness | Mood::Link => (1, 5),
-        };
-        let of_stack = matches!(victim, Victim::Stack(_));
-        if self.within(1..=kill + rest) <= kill {
-            let down_ms = self.log_within(1, 2_500);
-            let starts = if of_stack { self.of(&[0, 0, 0, 1, 1, 2]) } else { 0 };
-            return Harm::Kill {
-                down_ms,
-                again_ms: (0..starts).map(|_| self.log_within(2, 600)).collect(),
-            };
-        }
-        let for_ms = self.log_within(100, 8_000);
-        match self.within(0..=5) {
-            // A till knows no order in which to end: it would be a death like any other.
-            0 | 1 if of_stack => Harm::Terminate { down_ms: self.log_within(1, 2_500) },
-            2 => Harm::FreezeAndKill { for_ms },
-            _ => Harm::Freeze { for_ms },
-        }
-    }
-
-    fn cut(&mut self) -> Harm {
-        let mode = self.of(&[Mode::Refuse, Mode::Hole, Mode::Stall, Mode::Mute, Mode::Deaf]);
-        match self.within(0..=5) {
-            0 => Harm::Reset,
-            1 | 2 => {
-                let times = self.within(3..=12);
-                let times_ms =
-                    (0..times).map(|_| (self.log_within(50, 2_000), self.log_within(50, 2_000)));
-                Harm::Cut { mode, times_ms: times_ms.collect() }
-            }
-            _ => Harm::Cut { mode, times_ms: vec![(self.log_within(100, 10_000), 0)] },
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_seed_gives_the_same_plan_each_time_and_another_one_another() {
-        let plan = |seed| (1..20).map(|number| Round::draw(seed, number)).collect::<Vec<_>>();
-        assert_eq!(plan(7), plan(7));
-        assert_ne!(plan(7), plan(8));
-    }
-
-    #[test]
-    fn over_some_rounds_everything_happens_to_everybody() {
-        let rounds: Vec<_> = (1..=60).map(|number| Round::draw(1, number)).collect();
-        let faults: Vec<_> = rounds.iter().flat_map(|round| &round.faults).collect();
-        let happens = |victim, is: fn(&Harm) -> bool| {
-            faults.iter().any(|fault| fault.victim == victim && is(&fault.harm))
-        };
-        for victim in Victim::ALL.into_iter().filter(|v| *v != Victim::Link) {
-            assert!(happens(victim, |harm| matches!(harm, Harm::Kill { .. })), "{victim:?}");
-            assert!(happens(victim, |harm| matches!(harm, Harm::Freeze { .. })), "{victim:?}");
-        }
-        let edge = Victim::Stack(Process::EdgeReprise);
-        assert!(happens(edge, |harm| harm.kills() == 3));
-        assert!(happens(edge, |harm| matches!(harm, Harm::Terminate { .. })));
-        assert!(happens(Victim::Link, |harm| matches!(harm, Harm::Reset)));
-        for mode in [Mode::Refuse, Mode::Hole, Mode::Stall, Mode::Mute, Mode::Deaf] {
-            let cuts = |f: &&&Fault| matches!(f.harm, Harm::Cut { mode: m, .. } if m == mode);
-            assert!(faults.iter().any(|fault| cuts(&fault)), "{mode:?}");
-        }
-        let together = faults.windows(2).any(|two| {
-            two[0].at_ms == two[1].at_ms && two.iter().all(|fault| fault.harm.kills() > 0)
-        });
-        assert!(together, "two are killed at once");
-    }
-
-    #[test]
-    fn a_victim_has_one_fault_at_a_time_and_the_first_round_is_fresh() {
-        for number in 1..=60 {
-            let round = Round::draw(3, number);
-            assert!(number > 1 || round.fresh.is_some());
-            for victim in Victim::ALL {
-                for two in round.of(victim).windows(2) {
-                    assert!(two[0].at_ms + two[0].harm.length_ms() <= two[1].at_ms, "{round}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn sixty_rounds_are_more_than_five_hundred_deaths() {
-        let kills =
-            |number| Round::draw(1, number).faults.iter().map(|f| f.harm.kills()).sum::<u64>();
-        let sum: u64 = (1..=60).map(kills).sum();
-        assert!(sum > 500, "{sum}");
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::judge::{Findings, judge};
-use super::operator::Operator;
+use super::operator::{DRAIN_LIMIT, Operator};
 use super::plan::{Round, Setting};
 use super::sites::{Parts, Sites, Times};
 use super::{Sums, evidence, say};
@@ -79,7 +79,11 @@ impl Trial {
         let before = life.record.ops.len();
         let (drained, decided) = life.suffer(round).await?;
         let ops = ops_of(life.record.ops.get(before..).unwrap_or_default());
-        let findings = judge(&life.sites, &life.record).await?;
+        let mut findings = judge(&life.sites, &life.record).await?;
+        let drained = drained.unwrap_or_else(|error| {
+            findings.broken.insert(0, format!("{error:#}"));
+            DRAIN_LIMIT
+        });
         self.sum_up(round, ops, drained, decided);
         Ok(findings)
     }
@@ -143,8 +147,8 @@ impl Life {
     }
 
     /// The faults under load, then the end of the load and of all doubts. Gives how long it took
-    /// until everything was settled, and how often the operator decided.
-    async fn suffer(&mut self, round: &Round) -> Result<(Duration, u64)> {
+    /// until everything was settled, or that it never was, and how often the operator decided.
+    async fn suffer(&mut self, round: &Round) -> Result<(Result<Duration>, u64)> {
         let load = Load::go_on(self.load(), &self.record);
         self.times = Times::start();
         let length = sleep(Duration::from_millis(round.length_ms));
@@ -157,7 +161,7 @@ impl Life {
             failed = operator.work(&self.sites) => return Err(failed),
         };
         self.record.extend(record);
-        let drained = operator.drain(&self.sites).await?;
+        let drained = operator.drain(&self.sites).await;
         self.sites.all_run()?;
         Ok((drained, operator.decided))
     }
