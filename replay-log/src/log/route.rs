@@ -75,7 +75,7 @@ impl Log {
 
     /// Whether the reply of this number is withheld so that the primary can catch up.
     pub(super) fn hand_back_by_holding(&mut self, now: Now, key: &SessionKey, seq: u64) -> bool {
-        let away = self.is_away(Replica::Primary);
+        let away = self.cannot_take(Replica::Primary);
         let hold_ms = self.config.handback_hold_ms;
         let Some(session) = self.sessions.get_mut(key) else { return false };
         let released =
@@ -166,6 +166,7 @@ impl Log {
         let (first, most) = HOLD_BACKOFF_MS;
         session.hold_backoff_ms = (session.hold_backoff_ms * 2).clamp(first, most);
         session.no_hold_before_ms = now.mono_ms + session.hold_backoff_ms;
+        self.counters.holds_expired += 1;
         self.event(
             now,
             "hold_expired",

@@ -62,6 +62,9 @@ pub(super) struct Lane {
     pub not_before_ms: u64,
     /// This number is listed as in doubt, in conflict or behind at the replica.
     pub stuck_at: Option<u64>,
+    /// The first number of the epoch ran there: whether after something that it did not follow
+    /// from.
+    pub opened_forced: Option<bool>,
 }
 
 /// A session with all that it needs in memory.
