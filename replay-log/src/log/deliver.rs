@@ -4,7 +4,7 @@
 //! that does not answer with a guard's word is *away*: nothing is delivered to it, one probe at a
 //! time asks for it, and the first that is answered restarts everything at once.
 
-use super::record::{self, StoredEntry};
+use super::record::{self, StoredPayload};
 use super::session::Session;
 use super::{Delivery, Log, Output, Staged};
 use crate::Now;
@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use prost::Message as _;
 use protocol::mutants::{self, Mutant};
 use protocol::stamp::WriteStamp;
-use protocol::{Id, Incarnation, Link, Number, Position, Replica, SessionKey, Stamp};
+use protocol::{Id, Number, Replica, SessionKey, Stamp};
 use std::collections::VecDeque;
 
 /// Between the probes of a replica that is away, milliseconds; jitter of a quarter is added.
@@ -82,7 +82,7 @@ impl Session {
             seq += 1;
         }
         let Some(entry) = self.entry(seq) else { return Next::Nothing };
-        let Some(ended_ms) = entry.ended_ms else { return Next::Nothing };
+        let Some(ended_ms) = entry.ended_ms() else { return Next::Nothing };
         if lane.delivering.is_some() || entry.withdrawn && mutants::on(Mutant::SkipNoop) {
             return Next::Nothing;
         }
@@ -233,56 +233,74 @@ impl Log {
         }
     }
 
-    /// Everything that a delivery carries, read from the store.
-    pub(super) fn payload(
+    /// Everything that a delivery carries; `None` if its entry was settled, or put in quarantine,
+    /// in the same batch.
+    pub(super) fn delivery(
         &mut self,
         replica: Replica,
-        key: SessionKey,
+        key: &SessionKey,
         number: Number,
-    ) -> Result<Delivery, StoreError> {
-        let entry_key = record::entry_key(&key, number);
+    ) -> Result<Option<Delivery>, StoreError> {
+        let Some(session) = self.sessions.get_mut(key).filter(|s| s.epoch == number.epoch) else {
+            return Ok(None);
+        };
+        let after = session.after.filter(|_| number.seq == 1);
+        let Some(entry) = session.entry_mut(number.seq) else { return Ok(None) };
+        let again = entry.attempted || entry.end_reported || entry.is_released();
+        entry.attempted = true;
         let damaged = |cause: &str| StoreError::Damaged {
-            path: Default::default(),
+            path: self.store.path().to_path_buf(),
             key: format!("{key} {number}"),
             cause: cause.to_string(),
         };
-        let bytes = self.store.get(&entry_key)?.ok_or_else(|| damaged("its entry is missing"))?;
-        let stored = StoredEntry::decode(bytes.as_slice())
-            .map_err(|e| damaged(&format!("its entry does not decode: {e}")))?;
-        let id = Id::new(stored.id).map_err(|e| damaged(&format!("its id {e}")))?;
-        let session = self.sessions.get_mut(&key);
-        let after: Option<Position> =
-            session.as_ref().and_then(|s| s.after).filter(|_| number.seq == 1);
-        let again = session.and_then(|s| s.entry_mut(number.seq)).is_some_and(|entry| {
-            let again = entry.attempted || entry.end_reported || !entry.releases.is_empty();
-            entry.attempted = true;
-            again
-        });
+        let stored = match entry.withdrawn {
+            true => StoredPayload { method: "POST".into(), path: "/".into(), ..Default::default() },
+            false => {
+                let bytes = self.store.get(&record::payload_key(key, number))?;
+                let bytes = bytes.ok_or_else(|| damaged("its payload is missing"))?;
+                StoredPayload::decode(bytes.as_slice())
+                    .map_err(|e| damaged(&format!("its payload does not decode: {e}")))?
+            }
+        };
         let stamp = WriteStamp {
             session: key.clone(),
             number,
-            link: Link::from_wire(&stored.link).unwrap_or_default(),
-            id,
-            time_ms: stored.received_ms,
+            link: entry.link,
+            id: Id::new(entry.id.to_string()).map_err(|e| damaged(&format!("its id {e}")))?,
+            time_ms: entry.received_ms,
             after,
             delivery: true,
-            noop: stored.withdrawn,
+            noop: entry.withdrawn,
             again,
             log: self.incarnation,
-            journals: [
-                Incarnation::from_wire(&stored.primary_journal),
-                Incarnation::from_wire(&stored.secondary_journal),
-            ],
+            journals: entry.journals,
         };
-        Ok(Delivery {
+        Ok(Some(Delivery {
             replica,
-            session: key,
+            session: key.clone(),
             number,
             stamp: Stamp::Write(Box::new(stamp)),
             method: stored.method,
             path: stored.path,
             headers: stored.headers,
             body: stored.body,
-        })
+        }))
+    }
+
+    /// A delivery was not needed any more when it was about to go out.
+    pub(super) fn not_delivered(
+        &mut self,
+        now: Now,
+        replica: Replica,
+        key: &SessionKey,
+        number: Number,
+    ) {
+        let under_way = &mut self.delivering[replica.index()].under_way;
+        *under_way = under_way.saturating_sub(1);
+        if let Some(session) = self.sessions.get_mut(key).filter(|s| s.epoch == number.epoch) {
+            session.lanes[replica.index()].delivering = None;
+        }
+        self.queue_both(now, key);
+        self.rest_later(now, key);
     }
 }

@@ -11,12 +11,14 @@
 //! - Time decides when something is tried or forgotten, never what comes first.
 //!
 //! Files: [`append`](self) numbers, `ends` hears what became of a write, `deliver` chooses what
-//! goes out, `route` pins and hands back, `ids` remembers, `record` is the disk, `status` the view.
+//! goes out, `route` pins and hands back, `ids` remembers, `record` is the disk, `session` and
+//! `entry` the memory, `recover` makes the one into the other, `status` is the view.
 
 mod append;
 mod cases;
 mod deliver;
 mod ends;
+mod entry;
 mod epochs;
 mod ids;
 mod record;
@@ -333,8 +335,10 @@ impl Log {
             match output {
                 Staged::Ready(output) => outputs.push(output),
                 Staged::Deliver { replica, session, number } => {
-                    let delivery = self.payload(replica, session, number)?;
-                    outputs.push(Output::Deliver(Box::new(delivery)));
+                    match self.delivery(replica, &session, number)? {
+                        Some(delivery) => outputs.push(Output::Deliver(Box::new(delivery))),
+                        None => self.not_delivered(now, replica, &session, number),
+                    }
                 }
             }
         }

@@ -57,7 +57,7 @@ impl Log {
         let hold_ms = self.config.handback_hold_ms;
         let Some(session) = self.sessions.get_mut(key) else { return false };
         let released =
-            session.entry(seq).is_some_and(|e| e.ended_ms.is_some() || !e.releases.is_empty());
+            session.entry(seq).is_some_and(|e| e.ended_ms().is_some() || e.is_released());
         if !session.pinned || released {
             return false;
         }
