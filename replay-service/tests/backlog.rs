@@ -160,7 +160,10 @@ impl Site {
         while get(reprise.admin(), "/healthz").await != 200 {}
         let took = since.elapsed();
         let resident = mib(reprise.process().resident());
-        eprintln!("healthy after {took:?}, {resident}, at most {}", mib(self.peak.look(reprise.process())));
+        eprintln!(
+            "healthy after {took:?}, {resident}, at most {}",
+            mib(self.peak.look(reprise.process()))
+        );
         (reprise, took)
     }
 
@@ -196,7 +199,13 @@ fn end(guards: &Guards, session: String, n: u64, numbered: &pb::Numbered) -> pb:
 }
 
 /// Appends what is not numbered yet, with many in flight, until `enough` are.
-async fn fill(reprise: &Reprise, writes: &Arc<Writes>, guards: &Arc<Guards>, below: u64, enough: u64) {
+async fn fill(
+    reprise: &Reprise,
+    writes: &Arc<Writes>,
+    guards: &Arc<Guards>,
+    below: u64,
+    enough: u64,
+) {
     let since = (Instant::now(), writes.count.load(Ordering::Relaxed));
     let mut gateway = reprise.gateway().await.expect("a stream");
     assert_eq!(gateway.hello(protocol::VERSION).await.error, "");
@@ -269,7 +278,11 @@ async fn drain(reprise: &Reprise, guards: &Guards, writes: u64, peak: &Peak) {
         assert!(seen.1.elapsed() < support::PATIENCE, "the drain stands at {ran}");
     }
     let rate = writes as f64 / since.elapsed().as_secs_f64();
-    eprintln!("drained in {:?}, {rate:.0}/s, {}", since.elapsed(), mib(reprise.process().resident()));
+    eprintln!(
+        "drained in {:?}, {rate:.0}/s, {}",
+        since.elapsed(),
+        mib(reprise.process().resident())
+    );
 }
 
 /// Waits until the directory has come down to `bound`.
@@ -293,7 +306,8 @@ async fn given_back(data: &Path, bound: u64) {
 async fn outage(store: &str, writes: u64) {
     let guards: Arc<Guards> = Arc::default();
     let answers = guards.clone();
-    let listener = DeliveryListener::start(Arc::new(move |d: &Delivered| answers.delivered(d))).await;
+    let listener =
+        DeliveryListener::start(Arc::new(move |d: &Delivered| answers.delivered(d))).await;
     drop(listener.delivered);
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().display();

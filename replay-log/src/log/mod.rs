@@ -33,7 +33,7 @@ use self::cases::Cases;
 use self::deliver::Delivering;
 use self::ids::IdIndex;
 use self::session::Session;
-use crate::store::{Store, StoreError, Write};
+use crate::store::{Reclaim, Store, StoreError, Write};
 use crate::{Now, StreamId};
 use protocol::mutants::{self, Mutant};
 use protocol::{Incarnation, Number, Replica, SessionKey, Stamp, Word, pb};
@@ -388,6 +388,11 @@ impl Log {
             self.dirty.insert(key.clone());
         }
         self.dirty_since_ms.get_or_insert(now.mono_ms);
+    }
+
+    /// Work that gives disk space back; see [`Store::reclaim`].
+    pub fn reclaim(&mut self) -> Option<Reclaim> {
+        self.store.reclaim()
     }
 
     /// When a tick is due, on the monotonic clock.

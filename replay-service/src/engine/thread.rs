@@ -1,6 +1,7 @@
 //! The thread of an engine: turns of taking what has queued up, handling, one commit, and letting
 //! the outputs go.
 
+use super::reclaim::Reclaiming;
 use super::{Act, Inbox, Machine, Message, Question};
 use crate::clock::Clock;
 use crate::logging;
@@ -27,7 +28,8 @@ pub fn spawn<M: Machine>(
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let streams = Streams::new(M::NAME);
-    let turns = Turns { machine, inbox, clock, work, streams, timer };
+    let reclaiming = Reclaiming::default();
+    let turns = Turns { machine, inbox, clock, work, streams, timer, reclaiming };
     std::thread::Builder::new().name(M::NAME.into()).spawn(move || {
         let fatal = ExitOnPanic(M::NAME);
         turns.run();
@@ -36,14 +38,14 @@ pub fn spawn<M: Machine>(
 }
 
 /// Nobody knows what the disk holds: nothing more is answered, by any thread.
-fn failed(engine: &str, error: &StoreError) -> ! {
+pub(super) fn failed(engine: &str, error: &StoreError) -> ! {
     let fields: [logging::Field; 2] = [("engine", &engine), ("cause", error)];
     logging::error("the store has failed; what was not saved was not answered", &fields);
     std::process::exit(EXIT_STORE);
 }
 
 /// Ends the process when its thread unwinds.
-struct ExitOnPanic(&'static str);
+pub(super) struct ExitOnPanic(pub(super) &'static str);
 
 impl Drop for ExitOnPanic {
     fn drop(&mut self) {
@@ -60,6 +62,7 @@ struct Turns<M: Machine, F> {
     streams: Streams<M::Reply>,
     /// Gives the wait for the queue its timeout; nothing else runs on it.
     timer: tokio::runtime::Runtime,
+    reclaiming: Reclaiming,
 }
 
 /// What one turn has taken from the queue.
@@ -89,6 +92,8 @@ impl<M: Machine, F: FnMut(M::Work)> Turns<M, F> {
                 }
             }
             self.finish(&mut turn);
+            let machine = &mut self.machine;
+            self.reclaiming.go_on(M::NAME, self.clock.now().mono_ms, || machine.reclaim());
             if turn.quit {
                 return;
             }
@@ -100,18 +105,14 @@ impl<M: Machine, F: FnMut(M::Work)> Turns<M, F> {
         if let Ok(message) = self.inbox.queue.try_recv() {
             return Some(message);
         }
-        let wake = self.machine.next_wake_ms();
-        let timeout = wake.map(|wake| self.clock.until(wake).max(SHORTEST_WAIT));
+        let due = self.reclaiming.due_ms();
+        let wake = self.machine.next_wake_ms().map_or(due, |wake| wake.min(due));
+        let timeout = self.clock.until(wake).max(SHORTEST_WAIT);
         let queue = &mut self.inbox.queue;
         // All handles gone is the same as being told to quit.
         self.timer.block_on(async {
-            match timeout {
-                None => Some(queue.recv().await.unwrap_or(Message::Quit)),
-                Some(timeout) => {
-                    let received = tokio::time::timeout(timeout, queue.recv()).await;
-                    received.ok().map(|message| message.unwrap_or(Message::Quit))
-                }
-            }
+            let received = tokio::time::timeout(timeout, queue.recv()).await;
+            received.ok().map(|message| message.unwrap_or(Message::Quit))
         })
     }
 
