@@ -66,6 +66,30 @@ impl Delivering {
         self.turn_at_ms.is_none()
     }
 
+    /// Puts a session among the ready ones if its next number may go out, or says when to look
+    /// again.
+    fn queue(
+        &mut self,
+        now: Now,
+        replica: Replica,
+        key: &SessionKey,
+        session: &mut Session,
+        grace_ms: u64,
+    ) -> Option<u64> {
+        match session.next_for(replica, now, grace_ms) {
+            Next::Nothing => None,
+            Next::At(at) => Some(at),
+            Next::Deliver(_) => {
+                let lane = &mut session.lanes[replica.index()];
+                if !lane.queued {
+                    lane.queued = true;
+                    self.ready.push_back(key.clone());
+                }
+                None
+            }
+        }
+    }
+
     fn use_turn(&mut self, now: Now, per_second: u64) {
         if let Some(each_us) = 1_000_000_u64.checked_div(per_second) {
             self.used_until_us = self.used_until_us.max(now.mono_ms * 1000) + each_us;
@@ -121,25 +145,26 @@ impl Log {
         }
         self.delivering[replica.index()].probe_at_ms = None;
         self.event(now, "back", Some(replica), None, "its guard answers");
-        let behind: Vec<SessionKey> = self
-            .sessions
-            .iter()
-            .filter(|(_, s)| s.lag(replica) > 0)
-            .map(|(key, _)| key.clone())
-            .collect();
-        self.delivering[replica.index()].had_backlog |= !behind.is_empty();
-        for key in behind {
-            if let Some(session) = self.sessions.get_mut(&key) {
+        // One pass over what may be very many sessions, while all others wait.
+        let grace = self.grace_ms();
+        let delivering = &mut self.delivering[replica.index()];
+        let mut at_rest = Vec::new();
+        for (key, session) in &mut self.sessions {
+            if session.lag(replica) > 0 {
+                delivering.had_backlog = true;
                 let lane = &mut session.lanes[replica.index()];
                 // What failed again and again is not the link's fault: it keeps its own pace.
                 if lane.stuck_at.is_none() && lane.attempts <= 2 {
                     lane.not_before_ms = 0;
                 }
+                let at = delivering.queue(now, replica, key, session, grace);
+                self.timers.extend(at.map(|at| (at, key.clone())));
             }
-            self.queue(now, replica, &key);
+            if session.pinned && (session.is_caught_up() || session.is_quiet()) {
+                at_rest.push(key.clone());
+            }
         }
-        let pinned = self.sessions.iter().filter(|(_, s)| s.pinned);
-        for key in pinned.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+        for key in at_rest {
             self.hand_back_if_caught_up(now, &key);
             self.rest_later(now, &key);
         }
@@ -184,19 +209,8 @@ impl Log {
     fn queue(&mut self, now: Now, replica: Replica, key: &SessionKey) {
         let grace = self.grace_ms();
         let Some(session) = self.sessions.get_mut(key) else { return };
-        match session.next_for(replica, now, grace) {
-            Next::Nothing => {}
-            Next::At(at) => {
-                self.timers.insert((at, key.clone()));
-            }
-            Next::Deliver(_) => {
-                let lane = &mut session.lanes[replica.index()];
-                if !lane.queued {
-                    lane.queued = true;
-                    self.delivering[replica.index()].ready.push_back(key.clone());
-                }
-            }
-        }
+        let at = self.delivering[replica.index()].queue(now, replica, key, session, grace);
+        self.timers.extend(at.map(|at| (at, key.clone())));
     }
 
     fn grace_ms(&self) -> u64 {

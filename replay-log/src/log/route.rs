@@ -22,7 +22,7 @@ impl Session {
     }
 
     /// Both replicas have settled everything that was released.
-    fn is_caught_up(&self) -> bool {
+    pub(super) fn is_caught_up(&self) -> bool {
         let released = self.released_last();
         mutants::on(Mutant::HandBackEarly)
             || self.settled.iter().all(|settled| *settled >= released)

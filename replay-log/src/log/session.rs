@@ -209,3 +209,72 @@ impl Session {
             && self.lanes.iter().all(|l| l.delivering.is_none() && !l.queued)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::StoredEntry;
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    /// Few ids, and each has others of the same hash.
+    fn id(n: u8) -> Id {
+        let hex = format!("{:032x}", n / 3);
+        let text = match n % 3 {
+            0 => hex,
+            1 => [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"),
+            // The same 16 bytes again, each of them a printable character.
+            _ => String::from_utf8(vec![b'A' + n / 3; 16]).expect("text"),
+        };
+        Id::new(text).expect("an id")
+    }
+
+    #[test]
+    fn ids_of_one_hash_are_told_apart() {
+        let hashes = [0, 1].map(|n| LiveId::new(&id(n)).hash());
+        assert_eq!(hashes[0], hashes[1], "the test is about these");
+        let mut session = Session::begin(1, None, false, 0);
+        for n in 0..2 {
+            assert_eq!(session.find(&id(n)), None);
+            number(&mut session, &id(n));
+        }
+        assert_eq!([0, 1].map(|n| session.find(&id(n))), [Some(1), Some(2)]);
+        session.withdraw(1);
+        assert_eq!([0, 1].map(|n| session.find(&id(n))), [None, Some(2)]);
+    }
+
+    fn number(session: &mut Session, id: &Id) -> u64 {
+        let link = session.last_link().next(id);
+        session.push(Entry::new(id, link, &StoredEntry::default(), Default::default()));
+        session.last()
+    }
+
+    proptest! {
+        #[test]
+        fn a_live_id_is_found_at_its_number_wherever_the_session_stands(
+            base in prop_oneof![Just(0), u64::from(u32::MAX) - 20..=u64::from(u32::MAX) + 20],
+            steps in prop::collection::vec((0..4_u8, 0..12_u8), 0..120),
+        ) {
+            let mut session = Session { base, ..Session::begin(1, None, false, 0) };
+            let mut live: BTreeMap<Id, u64> = BTreeMap::new();
+            for (what, n) in steps {
+                let id = id(n);
+                match what {
+                    0 | 1 if !live.contains_key(&id) => {
+                        live.insert(id.clone(), number(&mut session, &id));
+                    }
+                    2 => if let Some(seq) = live.remove(&id) {
+                        session.withdraw(seq);
+                    },
+                    _ => if let Some(entry) = session.pop() {
+                        prop_assert_eq!(entry.link, session.base_link);
+                        live.retain(|_, seq| *seq > session.base);
+                    },
+                }
+                for n in 0..12 {
+                    prop_assert_eq!(session.find(&self::id(n)), live.get(&self::id(n)).copied());
+                }
+            }
+        }
+    }
+}
