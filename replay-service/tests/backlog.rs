@@ -159,11 +159,10 @@ impl Site {
         let reprise = Reprise::start(&self.config).await;
         while get(reprise.admin(), "/healthz").await != 200 {}
         let took = since.elapsed();
-        let resident = mib(reprise.process().resident());
-        eprintln!(
-            "healthy after {took:?}, {resident}, at most {}",
-            mib(self.peak.look(reprise.process()))
-        );
+        let process = reprise.process();
+        let (resident, most) = (mib(process.resident()), mib(self.peak.look(process)));
+        let busy = process.busy_ms();
+        eprintln!("healthy after {took:?}, busy {busy} ms, {resident}, at most {most}");
         (reprise, took)
     }
 

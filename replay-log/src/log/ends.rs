@@ -42,13 +42,14 @@ impl Log {
             }
         }
         if end.route() == pb::Route::Primary && ran_at != Some(Replica::Primary) {
-            if end.kind() != pb::end::Kind::Abandoned {
+            if end.kind() != pb::end::Kind::Abandoned && !self.is_unseeded(Replica::Primary) {
                 self.went_away(now, Replica::Primary);
             }
             self.pin(now, &key);
         }
         if let Some(word) = word {
             self.came_back(now, word.replica);
+            self.hear_seeding(now, &word);
             let by_route = mutants::on(Mutant::SettleByRoute) && end.route() == pb::Route::Primary;
             let replica = if by_route { Replica::Primary } else { word.replica };
             self.absorb(now, replica, &key, &word);
@@ -56,17 +57,24 @@ impl Log {
         self.settle_and_go_on(now, &key);
     }
 
-    /// The gateway of a released write is gone, or slow to say what became of it.
+    /// The gateway of a released write is slow to say what became of it.
     pub(super) fn take_over(&mut self, now: Now, key: &SessionKey, number: Number) {
-        if let Some(session) = self.sessions.get_mut(key)
-            && session.epoch == number.epoch
-            && let Some(entry) = session.entry_mut(number.seq)
-            && entry.ended_ms().is_none()
-            && !(mutants::on(Mutant::ForgetEnd) && entry.end_reported)
-        {
-            entry.end_at(now.mono_ms);
-            self.queue_both(now, key);
+        if self.end_unreported(now, key, number) {
+            self.counters.taken_over += 1;
         }
+    }
+
+    /// Nobody says what became of a write: it is delivered. False if it had ended.
+    fn end_unreported(&mut self, now: Now, key: &SessionKey, number: Number) -> bool {
+        let session = self.sessions.get_mut(key).filter(|s| s.epoch == number.epoch);
+        let Some(entry) = session.and_then(|s| s.entry_mut(number.seq)) else { return false };
+        let ended = entry.ended_ms().is_some();
+        if ended || mutants::on(Mutant::ForgetEnd) && entry.end_reported {
+            return false;
+        }
+        entry.end_at(now.mono_ms);
+        self.queue_both(now, key);
+        true
     }
 
     /// Nobody will report the ends of what this stream released.
@@ -94,7 +102,7 @@ impl Log {
             }
         }
         for (key, number) in gone {
-            self.take_over(now, &key, number);
+            self.end_unreported(now, &key, number);
         }
     }
 
@@ -125,6 +133,8 @@ impl Log {
         lane.delivering = None;
         let alone = lane.attempts >= ATTEMPTS_UNLISTED;
         let word = word.filter(|w| w.replica == replica && w.number == Some(number));
+        let has_run = word.as_ref().is_some_and(|word| word.verdict.has_run());
+        self.counters.repeated[replica.index()] += u64::from(!has_run);
         match &word {
             None => {
                 if mutants::on(Mutant::SilenceAsRun) {
@@ -140,6 +150,7 @@ impl Log {
             }
             Some(word) => {
                 self.came_back(now, replica);
+                self.hear_seeding(now, word);
                 self.absorb(now, replica, key, word);
                 self.after_delivery(now, replica, key, number, word);
                 let session = self.sessions.get(key);
@@ -163,7 +174,11 @@ impl Log {
         match word.verdict {
             Verdict::Ran | Verdict::Forced | Verdict::Remembered | Verdict::Forgotten => {
                 self.counters.delivered[replica.index()] += 1;
+                let known = matches!(word.verdict, Verdict::Remembered | Verdict::Forgotten);
+                self.counters.duplicates[replica.index()] += u64::from(known);
             }
+            // The replica as a whole is tried again later; its sessions are not to blame.
+            Verdict::NotRun if self.is_unseeded(replica) => {}
             Verdict::Running => self.back_off(now, replica, key, 4, 40),
             Verdict::NotRun => {
                 let attempts =
@@ -232,6 +247,7 @@ impl Log {
                 self.diverged(now, key, number);
             }
         }
+        self.compare_openings(now, replica, key, word);
         if word.verdict == Verdict::Forced {
             let number = word.number.unwrap_or_default();
             self.case(

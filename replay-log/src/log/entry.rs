@@ -2,6 +2,7 @@
 //! seldom there is behind a pointer, and an id is kept in the 16 bytes that most ids stand for.
 
 use super::record::StoredEntry;
+use protocol::mutants::{self, Mutant};
 use protocol::{Digest, Id, Incarnation, Link, Replica};
 use std::num::{NonZeroU16, NonZeroU64};
 
@@ -75,7 +76,9 @@ impl Entry {
         entry.end_reported = true;
         entry.attempted = true;
         entry.withdrawn = stored.withdrawn;
-        entry.end_at(now_ms);
+        if !mutants::on(Mutant::ForgetEndsAtRestart) {
+            entry.end_at(now_ms);
+        }
         Ok(entry)
     }
 

@@ -7,12 +7,14 @@ use crate::clock::Clock;
 use crate::logging;
 use crate::streams::Streams;
 use replay_log::store::StoreError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Inputs of one commit.
 const BATCH_MESSAGES: usize = 1024;
 /// Bytes of the inputs of one commit; the input that passes it is the last.
 const BATCH_BYTES: usize = 4 << 20;
+/// A turn that takes longer is told to the operator: all that wait for an answer wait for it.
+const SLOW: Duration = Duration::from_millis(500);
 /// A tick that is due already waits this long for company.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Exit code after a failed commit or a panic of an engine.
@@ -66,7 +68,10 @@ struct Turns<M: Machine, F> {
 }
 
 /// What one turn has taken from the queue.
-struct Turn<M> {
+struct Turn<M: Machine> {
+    begun: Instant,
+    /// How long its commit took.
+    committing: Duration,
     messages: usize,
     bytes: usize,
     questions: Vec<Question<M>>,
@@ -74,17 +79,36 @@ struct Turn<M> {
     quit: bool,
 }
 
+impl<M: Machine> Turn<M> {
+    fn complain_if_slow(&self, engine: &'static str) {
+        let took = self.begun.elapsed();
+        if took > SLOW {
+            let (took, commit) = (took.as_millis(), self.committing.as_millis());
+            let fields: [logging::Field; 4] = [
+                ("engine", &engine),
+                ("took_ms", &took),
+                ("commit_ms", &commit),
+                ("messages", &self.messages),
+            ];
+            logging::warn("an engine was slow; commit_ms is the disk's share", &fields);
+        }
+    }
+}
+
 impl<M: Machine, F: FnMut(M::Work)> Turns<M, F> {
     fn run(mut self) {
         loop {
+            let message = self.wait();
             let mut turn = Turn {
+                begun: Instant::now(),
+                committing: Duration::ZERO,
                 messages: 0,
                 bytes: 0,
                 questions: vec![],
                 close_streams: false,
                 quit: false,
             };
-            if let Some(message) = self.wait() {
+            if let Some(message) = message {
                 self.take(message, &mut turn);
                 while !turn.quit && turn.messages < BATCH_MESSAGES && turn.bytes < BATCH_BYTES {
                     let Ok(message) = self.inbox.queue.try_recv() else { break };
@@ -92,6 +116,7 @@ impl<M: Machine, F: FnMut(M::Work)> Turns<M, F> {
                 }
             }
             self.finish(&mut turn);
+            turn.complain_if_slow(M::NAME);
             let machine = &mut self.machine;
             self.reclaiming.go_on(M::NAME, self.clock.now().mono_ms, || machine.reclaim());
             if turn.quit {
@@ -140,7 +165,9 @@ impl<M: Machine, F: FnMut(M::Work)> Turns<M, F> {
         if self.machine.next_wake_ms().is_some_and(|wake| wake <= now.mono_ms) {
             self.machine.handle(now, M::tick());
         }
+        let committing = Instant::now();
         let mut outputs = self.machine.commit(now);
+        turn.committing = committing.elapsed();
         if turn.quit {
             outputs = outputs.and_then(|outputs| self.machine.flush(now).map(|()| outputs));
         }

@@ -17,6 +17,16 @@ impl Process {
         Some(kib << 10)
     }
 
+    /// Processor time that it has used, milliseconds: the same on a busy machine as on an idle one.
+    pub fn busy_ms(self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
+        // What follows the name: the state first, the times in user and system 11 and 12 later,
+        // in hundredths of a second.
+        let after = stat.rsplit(") ").next().unwrap_or_default();
+        let times = after.split(' ').skip(11).take(2).filter_map(|n| n.parse::<u64>().ok());
+        times.sum::<u64>() * 10
+    }
+
     /// The memory that it has now, bytes.
     pub fn resident(self) -> u64 {
         self.figure("VmRSS").unwrap_or(0)
