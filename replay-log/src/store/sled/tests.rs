@@ -1,5 +1,7 @@
-use super::*;
+use super::layout::{self, CHUNK_BYTES, ChunkKeys, HEAD_DATA, Head, Side};
+use super::{SledStore, Store, Write};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 
 fn put(key: &str, value: Vec<u8>) -> Write {
     put_bytes(key.as_bytes(), &value)
@@ -196,5 +198,18 @@ fn keys_and_values_over_their_limits_are_refused() {
     for key in [vec![], vec![1; 1025]] {
         let mut store = SledStore::open(dir.path()).unwrap();
         assert!(store.commit(&[Write::Put { key, value: vec![] }]).is_err());
+    }
+}
+
+#[test]
+fn a_snapshot_that_a_crash_had_torn_is_no_obstacle() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SledStore::open(dir.path()).unwrap();
+    store.commit(&[put("k", vec![7; 9000])]).unwrap();
+    drop(store);
+    for torn in [vec![], vec![1; 100]] {
+        std::fs::write(dir.path().join("snap.7FFFFFFFFFFFFFFF.generating"), torn).unwrap();
+        let store = SledStore::open(dir.path()).unwrap();
+        assert_eq!(store.get(b"k").unwrap(), Some(vec![7; 9000]));
     }
 }
