@@ -35,7 +35,7 @@ enum word {
     NO_ROOM,      // out: how often there was no room
     DIE_AT_SYNC,  // SIGKILL at the sync with this number (from 1) ...
     DIE_AFTER,    // ... 0: before it, 1: after it
-    DIE_AT_WRITE, // SIGKILL in the middle of this write: half of it has been written
+    DIE_AT_WRITE, // SIGKILL in the middle of this write, at the end of a page
     EIO_AT_SYNC,  // this sync, and all after it, fail with EIO
     EIO_AT_WRITE, // this write, and all after it, fail with EIO
     FULL_AT_WRITE,// from this write on there is no more room than is taken then, and FULL_SLACK
@@ -146,12 +146,25 @@ static int no_room(void) {
     return -1;
 }
 
+static int64_t stands_at(int fd, const struct stat *is) {
+    return fcntl(fd, F_GETFL) & O_APPEND ? is->st_size : lseek(fd, 0, SEEK_CUR);
+}
+
+// How many of `length` bytes a write has written that is cut off in the middle: kernels write a
+// page whole or not at all.
+static size_t torn(int fd, int64_t offset, size_t length) {
+    struct stat is;
+    if (offset < 0 && fstat(fd, &is) == 0) offset = stands_at(fd, &is);
+    int64_t cut = (offset + (int64_t)length / 2 + BLOCK / 2) / BLOCK * BLOCK - offset;
+    return cut < 0 ? 0 : cut > (int64_t)length ? length : (size_t)cut;
+}
+
 // How many of `length` bytes at `offset` (-1: where the file stands) there is room for. What is
 // written over blocks that the file has already needs none.
 static size_t fitting(int fd, int64_t offset, size_t length) {
     struct stat is;
     if (get(CAPACITY) == 0 || length == 0 || fstat(fd, &is) != 0) return length;
-    if (offset < 0) offset = fcntl(fd, F_GETFL) & O_APPEND ? is.st_size : lseek(fd, 0, SEEK_CUR);
+    if (offset < 0) offset = stands_at(fd, &is);
     int64_t end = offset + (int64_t)length, room = left() / BLOCK * BLOCK;
     char link[40];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -189,10 +202,10 @@ static int may_create(void) {
     pthread_mutex_lock(&writing);                                                                 \
     error = count_write(&dies);                                                                   \
     size_t fits = fitting(fd, offset, length);                                                    \
-    if (dies && fits > 1) fits /= 2;                                                              \
+    if (dies) fits = torn(fd, offset, fits);                                                      \
     ssize_t done;                                                                                 \
     if (error) { errno = error; done = -1; }                                                      \
-    else if (fits == 0 && (length) > 0) done = no_room();                                         \
+    else if (fits == 0 && (length) > 0 && !dies) done = no_room();                                \
     else { size_t some = fits; done = call; }                                                     \
     if (dies) die();                                                                              \
     int saved = errno;                                                                            \

@@ -87,7 +87,7 @@ async fn killed_everywhere(store: &'static str) -> Result<()> {
     let offset = usize::try_from(std::process::id())? % step;
     let chosen: Vec<_> = all.iter().copied().skip(offset).step_by(step).collect();
     let count = chosen.len();
-    let (mut running, mut died) = (JoinSet::new(), 0);
+    let (mut running, mut died, mut failed) = (JoinSet::new(), 0, vec![]);
     let mut todo = chosen.into_iter();
     loop {
         while running.len() < AT_ONCE
@@ -100,12 +100,16 @@ async fn killed_everywhere(store: &'static str) -> Result<()> {
             });
         }
         let Some(done) = running.join_next().await else { break };
-        died += usize::from(done??);
+        match done? {
+            Ok(by_the_fault) => died += usize::from(by_the_fault),
+            Err(error) => failed.push(format!("{error:#}")),
+        }
     }
     println!(
         "{store}: {syncs} syncs and {writes} writes in a run; {count} of {} places tried, at {died} the process died",
         all.len()
     );
+    ensure!(failed.is_empty(), "{} of {count} failed: {failed:#?}", failed.len());
     ensure!(died * 10 >= count * 8, "it died at {died} of {count} places only");
     Ok(())
 }

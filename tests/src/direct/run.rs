@@ -211,7 +211,8 @@ pub async fn verify(site: &Site, reprise: &Reprise, plan: &[Planned], book: &Boo
     let plan = &plan[..until];
     let mut gateway = reprise.gateway().await?;
     let acknowledged = book.lock().clone();
-    let (mut next, mut open) = (0, 0);
+    let mut numbers = BTreeMap::new();
+    let (mut next, mut open, mut lost) = (0, 0, vec![]);
     while next < plan.len() || open > 0 {
         while open < 2 * WINDOW && next < plan.len() {
             append(&gateway, next, &plan[next]).await?;
@@ -224,17 +225,28 @@ pub async fn verify(site: &Site, reprise: &Reprise, plan: &[Planned], book: &Boo
         };
         let number = Number { epoch: numbered.epoch, seq: numbered.seq };
         if let Some(before) = acknowledged.get(&n) {
-            ensure!(numbered.known, "LOST: acknowledged write {n} as {before:?}");
+            if !numbered.known {
+                lost.push(n);
+                continue;
+            }
             ensure!(*before == number, "write {n} was {before:?} and is {number:?}");
         }
+        numbers.insert(n, number);
+        if !lost.is_empty() {
+            continue;
+        }
         ensure!(number.seq == plan[n].seq, "write {n} is {number:?}, not {}", plan[n].seq);
-        book.lock().insert(n, number);
     }
     drop(gateway);
+    ensure!(
+        lost.is_empty(),
+        "LOST of {} acknowledged writes: {lost:?}, the last of all was {}",
+        acknowledged.len(),
+        book.end() - 1
+    );
     site.replicas.until(2 * plan.len()).await?;
     reprise.status_when("everything is settled", |s| s["log"]["entries"] == 0).await?;
     let held = site.replicas.held();
-    let numbers = book.lock().clone();
     for replica in Replica::BOTH {
         let mut place: BTreeMap<&str, usize> = BTreeMap::new();
         for (n, write) in plan.iter().enumerate() {
