@@ -141,8 +141,7 @@ impl Log {
             secondary_journal: self.journals[1].to_wire(),
         };
         let bytes = stored.encoded_len() as u64;
-        if self.live_bytes + bytes > self.config.max_bytes {
-            let detail = format!("the replay log holds {} bytes, its bound", self.live_bytes);
+        if let Some(detail) = self.refuses_as_full(now, bytes) {
             return self.refuse(stream, token, Reason::Full, detail, RETRY_AFTER_MS);
         }
         let seq = self.number(now, &key, id, stored, bytes);

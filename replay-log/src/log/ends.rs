@@ -299,17 +299,17 @@ impl Log {
             let number = Number { epoch, seq: session.base };
             self.live_bytes = self.live_bytes.saturating_sub(entry.bytes);
             self.live_entries = self.live_entries.saturating_sub(1);
+            if !entry.withdrawn {
+                session.ids.remove(&entry.id);
+                if !mutants::on(Mutant::ForgetId) {
+                    // Before the entry goes: a crash may leave a batch's first writes alone.
+                    let stored = remembered(number, &entry);
+                    self.lazy.push(self.ids.put(now.unix_ms, key, entry.id, stored));
+                }
+            }
             self.lazy.push(Write::Delete { key: record::entry_key(key, number) });
             if entry.ran_kept {
                 self.lazy.push(Write::Delete { key: record::ran_key(key, number) });
-            }
-            if !entry.withdrawn {
-                session.ids.remove(&entry.id);
-                if mutants::on(Mutant::ForgetId) {
-                    continue;
-                }
-                let stored = remembered(number, &entry);
-                self.lazy.push(self.ids.put(now.unix_ms, key, entry.id, stored));
             }
         }
         self.hand_back_if_caught_up(now, key);

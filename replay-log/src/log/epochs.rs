@@ -85,7 +85,7 @@ impl Log {
         let entries = std::mem::take(&mut session.entries);
         let held = std::mem::take(&mut session.held);
         session.settled = [session.base; 2];
-        self.urgent.push(recover::put_session(key, session));
+        let forced = recover::put_session(key, session);
         self.case(
             now,
             Kind::Forced,
@@ -93,6 +93,9 @@ impl Log {
             heard.number,
             "a guard stands beyond the end of the log: the store is an old copy",
         );
+        // A crash may leave a batch's first writes alone: the session is forced when all is in
+        // quarantine, and an entry goes after that.
+        let mut removals = vec![forced];
         for (seq, entry) in (first..).zip(entries) {
             let number = protocol::Number { epoch, seq };
             self.live_bytes = self.live_bytes.saturating_sub(entry.bytes);
@@ -106,9 +109,9 @@ impl Log {
                 Ok(None) => {}
                 Err(fault) => self.fault = Some(fault),
             }
-            self.urgent.push(Write::Delete { key: from });
+            removals.push(Write::Delete { key: from });
             if entry.ran_kept {
-                self.urgent.push(Write::Delete { key: record::ran_key(key, number) });
+                removals.push(Write::Delete { key: record::ran_key(key, number) });
             }
             self.case(
                 now,
@@ -118,6 +121,7 @@ impl Log {
                 "not delivered until an operator decides",
             );
         }
+        self.urgent.append(&mut removals);
         for held in held {
             let detail = "the session's log was found to be old; send the write again".to_string();
             self.refuse_held(held.stream, held.token, detail);

@@ -11,13 +11,15 @@
 //! - Time decides when something is tried or forgotten, never what comes first.
 //!
 //! Files: [`append`](self) numbers, `ends` hears what became of a write, `deliver` chooses what
-//! goes out, `route` pins and hands back, `ids` remembers, `record` is the disk, `status` the view.
+//! goes out, `route` pins and hands back, `full` refuses, `ids` remembers, `record` is the disk,
+//! `status` the view.
 
 mod append;
 mod cases;
 mod deliver;
 mod ends;
 mod epochs;
+mod full;
 mod ids;
 mod record;
 mod recover;
@@ -27,6 +29,7 @@ mod status;
 mod unseeded;
 
 pub use self::recover::journal_lives;
+pub use self::full::Full;
 pub use self::status::{Case, Event, HeldUp, Status};
 
 use self::cases::Cases;
@@ -233,6 +236,8 @@ pub struct Log {
     staged: Vec<Staged>,
     live_bytes: u64,
     live_entries: u64,
+    /// New writes are refused, and whether the room must be looked at again.
+    full: full::State,
     random: u64,
     counters: Counters,
     fault: Option<StoreError>,
@@ -410,11 +415,13 @@ impl Log {
             .chain(self.timers.first().map(|(at, _)| *at))
             .chain(self.resting.first().map(|(at, _)| *at))
             .chain(self.dirty_since_ms.map(|since| since + LAZY_MS))
+            .chain(self.full.look_at_ms())
             .min()
     }
 
     /// Everything that is due by now.
     fn pass_time(&mut self, now: Now) {
+        self.note_room(now);
         while let Some((at, ..)) = self.takeovers.front()
             && *at <= now.mono_ms
         {

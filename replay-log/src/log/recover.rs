@@ -7,7 +7,9 @@
 use super::cases::Cases;
 use super::deliver::Delivering;
 use super::ids::IdIndex;
-use super::record::{self, META_KEY, Meta, StoredCase, StoredEntry, StoredRan, StoredSession};
+use super::record::{
+    self, META_KEY, Meta, StoredCase, StoredEntry, StoredId, StoredRan, StoredSession,
+};
 use super::session::{Entry, Ran, Session};
 use super::{Counters, Log, LogConfig};
 use crate::Now;
@@ -98,6 +100,7 @@ impl Log {
             staged: Vec::new(),
             live_bytes: 0,
             live_entries: 0,
+            full: Default::default(),
             random: u64::from_le_bytes(second.try_into().unwrap_or_default()),
             counters: Counters::default(),
             fault: None,
@@ -143,8 +146,9 @@ impl Log {
             }
             let Some(session) = sessions.get_mut(&name) else { return Ok(true) };
             let next = session.last() + 1;
-            if number.epoch != session.epoch || number.seq < next {
-                leftovers.push(key.to_vec());
+            if number.epoch != session.epoch || number.seq < next || session.forced {
+                // Of a forced session they are in quarantine, of any other settled.
+                leftovers.push((name, number, stored, session.forced));
                 return Ok(true);
             }
             if number.seq > next {
@@ -157,7 +161,46 @@ impl Log {
         })?;
         self.live_bytes = bytes;
         self.live_entries = count;
-        self.lazy.extend(leftovers.into_iter().map(|key| Write::Delete { key }));
+        leftovers.into_iter().try_for_each(|(key, number, stored, quarantined)| {
+            self.finish_removal(now, &key, number, stored, quarantined)
+        })
+    }
+
+    /// A crash came between the record of a session and the removal of its entry: the id may not
+    /// be remembered yet.
+    fn finish_removal(
+        &mut self,
+        now: Now,
+        key: &SessionKey,
+        number: Number,
+        stored: StoredEntry,
+        quarantined: bool,
+    ) -> Result<(), StoreError> {
+        let entry_key = record::entry_key(key, number);
+        if quarantined {
+            let value = stored.encode_to_vec();
+            self.lazy.push(Write::Put { key: record::quarantine_key(key, number), value });
+        }
+        let id = Id::new(stored.id).map_err(|e| damaged(&entry_key, e))?;
+        let unknown = self.ids.get(self.store.as_ref(), key, &id)?.is_none();
+        if unknown && !quarantined && !stored.withdrawn && !mutants::on(Mutant::ForgetId) {
+            let ran = self.store.get(&record::ran_key(key, number))?;
+            let ran = ran.and_then(|value| StoredRan::decode(value.as_slice()).ok());
+            let status = ran.map_or(0, |ran| match ran.primary_status {
+                0 => ran.secondary_status,
+                status => status,
+            });
+            let stored = StoredId {
+                epoch: number.epoch,
+                seq: number.seq,
+                link: stored.link,
+                fingerprint: stored.fingerprint,
+                status,
+                received_ms: stored.received_ms,
+            };
+            self.lazy.push(self.ids.put(now.unix_ms, key, id, stored));
+        }
+        self.lazy.push(Write::Delete { key: entry_key });
         Ok(())
     }
 

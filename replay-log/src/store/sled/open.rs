@@ -1,7 +1,7 @@
 //! Opening a sled store: lock, format, and what a crash has left over.
 
 use super::layout::{self, ChunkKeys, VERSION};
-use super::{CACHE_BYTES, SledStore};
+use super::{CACHE_BYTES, Failed, SledStore};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
@@ -36,14 +36,35 @@ pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
     };
     let formatted = check_format(&store)?;
     if fresh || formatted {
-        store.sync()?;
+        store.sync().map_err(Failed::cause)?;
         sync_directory(dir).map_err(|e| format!("syncing the directory: {e}"))?;
     }
     store.leftovers = remove_leftovers(&store)?;
     if store.leftovers > 0 {
-        store.sync()?;
+        store.sync().map_err(Failed::cause)?;
     }
     Ok(store)
+}
+
+/// sled takes a snapshot that it was just writing, when it died or found no room, for one, and
+/// does not open. What it was made of is still there.
+fn remove_torn_snapshots(dir: &Path) -> io::Result<()> {
+    let db = match File::open(dir.join("db")) {
+        Ok(db) => db,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if db.try_lock().is_err() {
+        // Of another process, which may be writing one.
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "generating") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens sled itself. The lock of a store that was dropped a moment ago, or whose process is just
@@ -53,6 +74,7 @@ fn open_sled(dir: &Path) -> Result<::sled::Db, String> {
     let config = ::sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let mut attempts_left = LOCK_ATTEMPTS;
     loop {
+        remove_torn_snapshots(dir).map_err(|e| format!("removing a torn snapshot: {e}"))?;
         let error = match config.open() {
             Ok(db) => return Ok(db),
             Err(error) => error.to_string(),
@@ -102,7 +124,9 @@ fn check_format(store: &SledStore) -> Result<bool, String> {
         Some(Some(other)) => {
             Err(format!("it has format version {other}, this build knows version {VERSION} only"))
         }
-        None if store.db.is_empty() => store.insert(key, &layout::format_value()).map(|()| true),
+        None if store.db.is_empty() => {
+            store.insert(key, &layout::format_value()).map_err(Failed::cause).map(|()| true)
+        }
         Some(None) | None => Err("it holds data, but is no store of Reprise".to_string()),
     }
 }
@@ -129,7 +153,7 @@ fn remove_leftovers(store: &SledStore) -> Result<usize, String> {
     let mut leftovers = 0;
     for key in keys {
         let chunks = ChunkKeys::new(&key);
-        let head = store.head(&chunks)?;
+        let head = store.head(&chunks).map_err(Failed::cause)?;
         let named = |index: u32| head.is_some_and(|head| head.names(index));
         let mut stale = Vec::new();
         for sled_key in store.db.scan_prefix(chunks.prefix()).keys() {
@@ -140,7 +164,7 @@ fn remove_leftovers(store: &SledStore) -> Result<usize, String> {
         }
         leftovers += usize::from(!stale.is_empty());
         for sled_key in stale {
-            store.remove(sled_key)?;
+            store.remove(sled_key).map_err(Failed::cause)?;
         }
     }
     Ok(leftovers)
