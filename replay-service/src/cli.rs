@@ -1,7 +1,7 @@
 //! The command line, and what each command's exit code says: 0 done, 1 failed, 2 wrong usage or
 //! configuration, 4 the store failed.
 
-use crate::{client, config, logging, serve, status};
+use crate::{client, config, logging, seed, serve, status};
 use clap::{Parser, Subcommand};
 use http::Method;
 use serde_json::json;
@@ -54,6 +54,34 @@ enum Command {
         #[command(flatten)]
         admin: Admin,
     },
+    /// Print where every session stands at the replica of that reprise, to seed the other one
+    ///
+    /// Its guard must be stopped and its backlog 0. See docs/seeding.md.
+    Positions {
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Make a journal that came in place of a lost one ready to run writes; reprise must not run
+    ///
+    /// See docs/seeding.md.
+    Seed {
+        /// The configuration file (TOML)
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        #[command(flatten)]
+        source: Source,
+    },
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// The other replica's positions; this replica has been given that one's data
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// The replica still has its own data: what was attempted before is in doubt
+    #[arg(long)]
+    as_it_is: bool,
 }
 
 #[derive(clap::Args)]
@@ -88,6 +116,11 @@ pub fn run() -> ExitCode {
             let body = json!({"session": session, "number": number, "action": action});
             exit(resolve(&admin.admin, body.to_string()))
         }
+        Command::Positions { admin } => exit(seed::print(&admin.admin)),
+        Command::Seed { config, source } => with_config(&config, |config| match source.from {
+            Some(from) => seed::seed(&config, &from),
+            None => seed::adopt(&config),
+        }),
     }
 }
 

@@ -38,7 +38,8 @@ pub fn bind(
     })
 }
 
-fn open_store(config: &Config, name: &str) -> Result<Box<dyn Store>, String> {
+/// Opens one of the stores of a configuration.
+pub fn open_store(config: &Config, name: &str) -> Result<Box<dyn Store>, String> {
     let config::Store::Disk(engine, data) = &config.store else {
         return Ok(Box::new(MemoryStore::new()));
     };
