@@ -9,4 +9,5 @@ mod memory;
 mod model;
 mod outcomes;
 mod rig;
+mod seeding;
 mod waits;
