@@ -427,6 +427,7 @@ impl Log {
         {
             if let Some((_, key)) = self.timers.pop_first() {
                 self.expire_hold(now, &key);
+                self.hand_back_if_caught_up(now, &key);
                 self.queue_both(now, &key);
             }
         }

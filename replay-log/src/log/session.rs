@@ -90,6 +90,11 @@ pub(super) struct Session {
     /// No hand-back is tried before this, and how long to wait after the next failure.
     pub no_hold_before_ms: u64,
     pub hold_backoff_ms: u64,
+    /// When it was last handed back, how long its present pin lasts at least, and until when. Not
+    /// kept on disk: a restart forgives.
+    pub handed_back_ms: Option<u64>,
+    pub damping_ms: u64,
+    pub no_hand_back_before_ms: u64,
 }
 
 impl Session {

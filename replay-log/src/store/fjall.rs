@@ -4,73 +4,84 @@
 //! and synced then, in two steps, because the two fail differently: a write that found no room
 //! left nothing behind, a sync that failed leaves nobody knowing what the disk holds.
 //!
+//! What fjall does not promise by itself is done here: before it opens its files they are checked
+//! ([`check`]), because it cuts journals off at the first damage; and when memtables are written
+//! out is decided here ([`pace`]), because a commit could wait for ever for a thread that died.
+//!
 //! # Layout, version 1
-//! Keyspace `meta`: `format` → `"reprise-store"`, version (4 bytes, big endian).
-//! Keyspace `records`: keys and values as the trait has them.
+//! - `lock`, held for as long as the store is open.
+//! - `fjall/format`: `reprise-store fjall 1` and a line feed.
+//! - `fjall/`: fjall's own files; keyspace `records`: keys and values as the trait has them.
+//! - `fjall.new/`: a `fjall/` that is just being created; it goes if a crash leaves it.
+//! - `probe`: only while it is found out whether the disk is full.
 
-use super::{Durability, Store, StoreError, StoreStats, Visit, Write};
-use ::fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+mod check;
+mod journal;
+mod open;
+mod pace;
+mod reclaim;
+
+use super::{Durability, Engine, Failed, Reclaim, Store, StoreError, StoreStats, Visit, Write};
+use ::fjall::{Database, Keyspace, PersistMode};
+use std::error::Error;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
-
-/// The version that this build writes and the only one that it reads.
-const VERSION: u32 = 1;
-const FORMAT: &[u8] = b"reprise-store";
-/// Block cache, bytes.
-const CACHE_BYTES: u64 = 32 << 20;
-/// A memtable is written out when it has this many bytes.
-const MEMTABLE_BYTES: u64 = 16 << 20;
-/// The most that journals of memtables not yet written out take, bytes.
-const JOURNAL_BYTES: u64 = 128 << 20;
+use std::sync::mpsc::Receiver;
 
 /// Records on the local disk.
 pub struct FjallStore {
-    db: Database,
     records: Keyspace,
+    db: Database,
     path: PathBuf,
+    /// Batches that a crash had torn, cut off at opening.
+    torn: u64,
+    /// Ends when the thread that gives space back does.
+    reclaiming: Option<Receiver<()>>,
+    /// Records deleted since space was last given back.
+    deleted: u64,
     /// Why a commit failed; there is none after it.
     failed: Option<String>,
+    _lock: File,
+}
+
+impl Drop for FjallStore {
+    fn drop(&mut self) {
+        self.await_reclaim();
+    }
 }
 
 impl FjallStore {
     /// Opens the store in a directory, which is created if it is not there.
     pub fn open(dir: impl AsRef<Path>) -> Result<FjallStore, StoreError> {
-        let path = dir.as_ref().to_path_buf();
-        let failed = |cause: String| StoreError::Open { path: path.clone(), cause };
-        let db = Database::builder(&path)
-            .worker_threads(1)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES)
-            .open()
-            .map_err(|e| failed(e.to_string()))?;
-        let keyspace = |name: &str| {
-            let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-            db.keyspace(name, options).map_err(|e| failed(e.to_string()))
-        };
-        let (meta, records) = (keyspace("meta")?, keyspace("records")?);
-        match meta.get("format").map_err(|e| failed(e.to_string()))? {
-            None => {
-                let value = [FORMAT, &VERSION.to_be_bytes()].concat();
-                meta.insert("format", value).map_err(|e| failed(e.to_string()))?;
-                db.persist(PersistMode::SyncAll).map_err(|e| failed(e.to_string()))?;
-            }
-            Some(found) => check_format(&found).map_err(failed)?,
-        }
-        Ok(FjallStore { db, records, path, failed: None })
+        let path = dir.as_ref();
+        open::open(path).map_err(|cause| StoreError::Open { path: path.to_path_buf(), cause })
     }
 
-    fn apply(&self, batch: &[Write]) -> Result<(), String> {
-        let mut writes = self.db.batch();
+    fn apply(&mut self, batch: &[Write]) -> Result<(), Failed> {
+        let mut writes = self.db.batch().durability(Some(PersistMode::Buffer));
         for write in batch {
             match write {
                 Write::Put { key, value } => {
                     writes.insert(&self.records, key.as_slice(), value.as_slice());
                 }
-                Write::Delete { key } => writes.remove(&self.records, key.as_slice()),
+                Write::Delete { key } => {
+                    writes.remove(&self.records, key.as_slice());
+                    self.deleted += 1;
+                }
             }
         }
-        writes.commit().map_err(|e| e.to_string())?;
-        self.db.persist(PersistMode::Buffer).map_err(|e| e.to_string())?;
-        self.db.persist(PersistMode::SyncData).map_err(|e| format!("syncing: {e}"))
+        match writes.commit() {
+            Ok(()) => {}
+            Err(::fjall::Error::Poisoned) => return Err(self.worker_failed()),
+            Err(e) => return Err(failed("writing", &e)),
+        }
+        match self.db.persist(PersistMode::SyncData) {
+            Ok(()) => Ok(()),
+            // A worker failed between the two steps: nothing was synced, nor tried to be.
+            Err(::fjall::Error::Poisoned) => Err(self.worker_failed()),
+            Err(e) => Err(Failed::Fatal(format!("syncing: {e}"))),
+        }
     }
 
     fn damaged(&self, key: &[u8], cause: &str) -> StoreError {
@@ -79,27 +90,37 @@ impl FjallStore {
     }
 }
 
-fn check_format(found: &[u8]) -> Result<(), String> {
-    let version = found.strip_prefix(FORMAT).and_then(|v| v.try_into().ok());
-    match version.map(u32::from_be_bytes) {
-        Some(VERSION) => Ok(()),
-        Some(other) => {
-            Err(format!("it has format version {other}, this build knows version {VERSION} only"))
-        }
-        None => Err("it holds data, but is no store of Reprise".to_string()),
-    }
+/// Whether a step before the sync found no room, or failed otherwise.
+fn failed(step: &str, error: &::fjall::Error) -> Failed {
+    let cause = format!("{step}: {error}");
+    if is_full(error) { Failed::Full(cause) } else { Failed::Fatal(cause) }
 }
 
-impl Store for FjallStore {
-    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
-        let done = match &self.failed {
-            Some(cause) => Err(format!("an earlier commit failed: {cause}")),
-            None => super::check(batch).and_then(|()| self.apply(batch)),
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let full = |e: &io::Error| {
+            matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         };
-        done.map_err(|cause| {
-            self.failed.get_or_insert_with(|| cause.clone());
-            StoreError::Commit { path: self.path.clone(), writes: batch.len(), cause }
-        })
+        if error.downcast_ref().is_some_and(full) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+impl Engine for FjallStore {
+    const NAME: &'static str = "fjall";
+
+    fn open(dir: &Path) -> Result<FjallStore, StoreError> {
+        FjallStore::open(dir)
+    }
+
+    fn commit(&mut self, batch: &[Write]) -> Result<(), Failed> {
+        super::check(batch).map_err(Failed::Fatal)?;
+        self.make_way()?;
+        self.apply(batch)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -118,13 +139,49 @@ impl Store for FjallStore {
         Ok(())
     }
 
+    fn torn(&self) -> u64 {
+        self.torn
+    }
+
+    fn reclaim(&mut self) -> Option<Reclaim> {
+        self.offer()
+    }
+}
+
+impl Store for FjallStore {
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
+        let done = match &self.failed {
+            Some(cause) => Err(format!("an earlier commit failed: {cause}")),
+            None => match Engine::commit(self, batch) {
+                Ok(()) => Ok(()),
+                Err(Failed::Full(cause) | Failed::Fatal(cause)) => Err(cause),
+            },
+        };
+        done.map_err(|cause| {
+            self.failed.get_or_insert_with(|| cause.clone());
+            StoreError::Commit { path: self.path.clone(), writes: batch.len(), cause }
+        })
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Engine::get(self, key)
+    }
+
+    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        Engine::scan(self, prefix, visit)
+    }
+
     fn stats(&self) -> StoreStats {
         StoreStats {
             disk_bytes: super::disk_bytes(&self.path),
             durability: Durability::Synced,
             room: true,
-            torn: 0,
+            torn: self.torn,
         }
+    }
+
+    fn reclaim(&mut self) -> Option<Reclaim> {
+        Engine::reclaim(self)
     }
 
     fn path(&self) -> &Path {

@@ -6,10 +6,12 @@
 
 mod fjall;
 mod memory;
+mod salvage;
 mod sled;
 
 pub use self::fjall::FjallStore;
 pub use self::memory::MemoryStore;
+pub use self::salvage::{Kind, Salvaged, salvage};
 pub use self::sled::SledStore;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -131,6 +133,39 @@ pub trait Store: Send {
     fn path(&self) -> &Path {
         Path::new("(memory)")
     }
+}
+
+/// What a commit of an engine failed by.
+pub(crate) enum Failed {
+    /// A write found no room; opening the engine again shows what was there before (or, whole,
+    /// the batch that failed: to commit it once more does no harm).
+    Full(String),
+    /// Anything else: nobody knows what the disk holds.
+    Fatal(String),
+}
+
+/// A store's engine, as `disk` wraps it.
+pub(crate) trait Engine: Send + Sized {
+    /// Its name in messages and in the configuration.
+    const NAME: &'static str;
+
+    /// Opens the engine in a directory, which is created if it is not there.
+    fn open(dir: &Path) -> Result<Self, StoreError>;
+
+    /// See [`Store::commit`]. After a failure the engine is only good for dropping.
+    fn commit(&mut self, batch: &[Write]) -> Result<(), Failed>;
+
+    /// See [`Store::get`].
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// See [`Store::scan`].
+    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
+    /// Batches that a crash had torn, cut off at opening.
+    fn torn(&self) -> u64;
+
+    /// See [`Store::reclaim`].
+    fn reclaim(&mut self) -> Option<Reclaim>;
 }
 
 fn check(batch: &[Write]) -> Result<(), String> {
