@@ -1,7 +1,7 @@
 //! The command line, and what each command's exit code says: 0 done, 1 failed, 2 wrong usage or
 //! configuration, 4 the store failed.
 
-use crate::{client, config, logging, seed, serve, status};
+use crate::{client, config, logging, salvage, seed, serve, status};
 use clap::{Parser, Subcommand};
 use http::Method;
 use serde_json::json;
@@ -71,6 +71,18 @@ enum Command {
         #[command(flatten)]
         source: Source,
     },
+    /// Put what can be read of a damaged store in its place; reprise must not run
+    ///
+    /// The damaged one is kept beside it. Nothing is delivered around what is missing, and what may
+    /// have been attempted is in doubt.
+    Salvage {
+        /// The configuration file (TOML)
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Only this store; without it, whichever cannot be opened
+        #[arg(long, value_enum)]
+        store: Option<salvage::Which>,
+    },
 }
 
 #[derive(clap::Args)]
@@ -121,6 +133,9 @@ pub fn run() -> ExitCode {
             Some(from) => seed::seed(&config, &from),
             None => seed::adopt(&config),
         }),
+        Command::Salvage { config, store } => {
+            with_config(&config, |config| salvage::run(&config, store))
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod logging;
 mod machines;
 mod metrics;
 mod request;
+mod salvage;
 mod seed;
 mod serve;
 mod start;

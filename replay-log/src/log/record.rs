@@ -66,7 +66,8 @@ pub(super) struct StoredSession {
     /// When it was last written to, unix milliseconds.
     #[prost(uint64, tag = "8")]
     pub touched_ms: u64,
-    /// The store turned out to be older than a guard: the next write opens a forced epoch.
+    /// The store turned out to be older than a guard, or was salvaged: the next write opens a
+    /// forced epoch, once what is left of this one is settled.
     #[prost(bool, tag = "9")]
     pub forced: bool,
 }
