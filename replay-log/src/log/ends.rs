@@ -277,6 +277,9 @@ impl Log {
         if at.number.epoch < session.epoch {
             return;
         }
+        let lost = session.is_sealed() && at.number.seq > session.last();
+        // What follows was lost with a damaged store; the replica has run all that is left here.
+        let at = if lost { session.position() } else { at };
         if at.number.seq > session.last() {
             return self.store_is_old(now, key, at);
         }

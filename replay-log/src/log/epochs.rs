@@ -66,7 +66,7 @@ impl Log {
     /// nothing, under a new incarnation, so that guards can tell.
     pub(super) fn store_is_old(&mut self, now: Now, key: &SessionKey, heard: Position) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.forced {
+        if session.forced && !session.is_sealed() {
             return;
         }
         session.forced = true;

@@ -25,6 +25,7 @@ mod ids;
 mod record;
 mod recover;
 mod route;
+pub mod salvage;
 mod session;
 mod status;
 mod unseeded;

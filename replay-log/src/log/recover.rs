@@ -288,25 +288,31 @@ pub fn journal_lives(
     Ok(lives)
 }
 
+/// Whether a store is this log's, and of a format that this build reads.
+pub(super) fn check(meta: &Meta, service: &str) -> Result<(), StoreError> {
+    if meta.format != record::FORMAT {
+        let cause = format!(
+            "its format is {}, this build reads {}; let the build that wrote it deliver what it \
+             holds, then begin with an empty directory",
+            meta.format,
+            record::FORMAT
+        );
+        return Err(damaged(META_KEY, cause));
+    }
+    if meta.epoch.max(meta.next_case) >= limits::NUMBER_MAX {
+        return Err(damaged(META_KEY, "its epoch or its next case is out of range"));
+    }
+    if meta.service != service {
+        let cause = format!("it is the log of the service {}, not of {service}", meta.service);
+        return Err(damaged(META_KEY, cause));
+    }
+    Ok(())
+}
+
 fn load_meta(store: &mut dyn Store, service: &str, random: &[u8]) -> Result<Meta, StoreError> {
     if let Some(value) = store.get(META_KEY)? {
         let meta = Meta::decode(value.as_slice()).map_err(|e| damaged(META_KEY, e))?;
-        if meta.format != record::FORMAT {
-            let cause = format!(
-                "its format is {}, this build reads {}; let the build that wrote it deliver what it \
-                 holds, then begin with an empty directory",
-                meta.format,
-                record::FORMAT
-            );
-            return Err(damaged(META_KEY, cause));
-        }
-        if meta.epoch.max(meta.next_case) >= limits::NUMBER_MAX {
-            return Err(damaged(META_KEY, "its epoch or its next case is out of range"));
-        }
-        if meta.service != service {
-            let cause = format!("it is the log of the service {}, not of {service}", meta.service);
-            return Err(damaged(META_KEY, cause));
-        }
+        check(&meta, service)?;
         return Ok(meta);
     }
     let meta = Meta {
