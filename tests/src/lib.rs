@@ -5,6 +5,8 @@
 #![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
 pub mod client;
+pub mod direct;
+pub mod faults;
 pub mod host_calls;
 pub mod roaming;
 pub mod scenario;
