@@ -14,11 +14,14 @@ use replay_log::log::{self, Log, LogConfig};
 use replay_log::store::{FjallStore, MemoryStore, SledStore, Store, StoreError};
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 /// How long the journal keeps an unused session in memory; it stays on disk.
 const CACHED_MS: u64 = 600_000;
+/// How often a start that takes long shows that it goes on.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Listens on an address of the configuration; port 0 becomes a free one.
 pub fn bind(
@@ -156,7 +159,15 @@ fn open_log(config: &Config, section: &LogSection, clock: Clock) -> Result<Log, 
         max_bytes: section.max_bytes,
     };
     let store = open_store(config, "log")?;
-    Log::open(store, log, random()?, clock.now()).map_err(|e| format!("cannot open the log: {e}"))
+    let mut told = Instant::now();
+    let mut tell = |entries| {
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            logging::info("reading the log", &[("entries", &entries)]);
+        }
+    };
+    Log::open_telling(store, log, random()?, clock.now(), &mut tell)
+        .map_err(|e| format!("cannot open the log: {e}"))
 }
 
 fn open_journal(

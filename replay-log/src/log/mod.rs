@@ -11,12 +11,14 @@
 //! - Time decides when something is tried or forgotten, never what comes first.
 //!
 //! Files: [`append`](self) numbers, `ends` hears what became of a write, `deliver` chooses what
-//! goes out, `route` pins and hands back, `ids` remembers, `record` is the disk, `status` the view.
+//! goes out, `route` pins and hands back, `ids` remembers, `record` is the disk, `session` and
+//! `entry` the memory, `recover` makes the one into the other, `status` is the view.
 
 mod append;
 mod cases;
 mod deliver;
 mod ends;
+mod entry;
 mod epochs;
 mod ids;
 mod record;
@@ -33,7 +35,7 @@ use self::cases::Cases;
 use self::deliver::Delivering;
 use self::ids::IdIndex;
 use self::session::Session;
-use crate::store::{Store, StoreError, Write};
+use crate::store::{Reclaim, Store, StoreError, Write};
 use crate::{Now, StreamId};
 use protocol::mutants::{self, Mutant};
 use protocol::{Incarnation, Number, Replica, SessionKey, Stamp, Word, pb};
@@ -346,8 +348,10 @@ impl Log {
             match output {
                 Staged::Ready(output) => outputs.push(output),
                 Staged::Deliver { replica, session, number } => {
-                    let delivery = self.payload(replica, session, number)?;
-                    outputs.push(Output::Deliver(Box::new(delivery)));
+                    match self.delivery(replica, &session, number)? {
+                        Some(delivery) => outputs.push(Output::Deliver(Box::new(delivery))),
+                        None => self.not_delivered(now, replica, &session, number),
+                    }
                 }
             }
         }
@@ -397,6 +401,11 @@ impl Log {
             self.dirty.insert(key.clone());
         }
         self.dirty_since_ms.get_or_insert(now.mono_ms);
+    }
+
+    /// Work that gives disk space back; see [`Store::reclaim`].
+    pub fn reclaim(&mut self) -> Option<Reclaim> {
+        self.store.reclaim()
     }
 
     /// When a tick is due, on the monotonic clock.

@@ -30,7 +30,7 @@ impl Session {
     }
 
     /// Both replicas have settled everything that was released.
-    fn is_caught_up(&self) -> bool {
+    pub(super) fn is_caught_up(&self) -> bool {
         let released = self.released_last();
         mutants::on(Mutant::HandBackEarly)
             || self.settled.iter().all(|settled| *settled >= released)
@@ -79,7 +79,7 @@ impl Log {
         let hold_ms = self.config.handback_hold_ms;
         let Some(session) = self.sessions.get_mut(key) else { return false };
         let released =
-            session.entry(seq).is_some_and(|e| e.ended_ms.is_some() || !e.releases.is_empty());
+            session.entry(seq).is_some_and(|e| e.ended_ms().is_some() || e.is_released());
         if !session.pinned || released {
             return false;
         }

@@ -175,6 +175,29 @@ impl SledStore {
         Ok(value)
     }
 
+    /// For [`salvage`](super::salvage()): all records with keys from one on up to another, forwards
+    /// or backwards.
+    pub(super) fn scan_between(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        back: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let end = to.map_or(vec![layout::DATA + 1], layout::key_prefix);
+        let mut keys = self.db.range(layout::key_prefix(from)..end).keys();
+        while let Some(sled_key) = if back { keys.next_back() } else { keys.next() } {
+            let sled_key = sled_key.map_err(|e| self.damaged(from, &e.to_string()))?;
+            let Some((key, 0)) = layout::parse_key(&sled_key) else { continue };
+            if let Some(value) = Store::get(self, &key)?
+                && !visit(&key, &value)?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn damaged(&self, key: &[u8], cause: &str) -> StoreError {
         let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
         StoreError::Damaged { path: self.path.clone(), key, cause: cause.to_string() }

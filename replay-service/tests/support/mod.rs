@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "real processes take real time")]
 
 pub mod listener;
+pub mod process;
 
 use prost::Message;
 use protocol::{Link, pb};
@@ -116,6 +117,11 @@ impl Reprise {
         &self.started["admin"]
     }
 
+    /// Its process, as the system shows it.
+    pub fn process(&self) -> process::Process {
+        process::Process(self.child.id().expect("running"))
+    }
+
     /// Sends it a signal.
     pub async fn signal(&self, signal: &str) {
         let pid = self.child.id().expect("running").to_string();
@@ -184,6 +190,11 @@ impl<Q: Message + 'static, R: Message + Default + 'static> Stream<Q, R> {
 
     pub async fn send(&self, message: Q) {
         self.requests.send(message).await.expect("open");
+    }
+
+    /// Both directions apart, for a peer that does not wait for each answer.
+    pub fn split(self) -> (mpsc::Sender<Q>, Streaming<R>) {
+        (self.requests, self.responses)
     }
 
     /// The next message, `None` at a proper end.
