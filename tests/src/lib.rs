@@ -6,10 +6,11 @@
 
 pub mod client;
 pub mod direct;
-pub mod faults;
 pub mod host_calls;
 pub mod roaming;
 pub mod scenario;
+
+pub use xtask::faults;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use client::{Answer, Client};

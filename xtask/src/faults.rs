@@ -114,7 +114,7 @@ fn library() -> Result<PathBuf> {
 /// Tests run in processes of their own, so each builds to a name of its own and the last one's
 /// stays; a build takes a tenth of a second.
 fn build() -> Result<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("faults/shim.c");
+    let source = crate::repo::root().join("tests/faults/shim.c");
     let mut dir = std::env::current_exe()?;
     dir.pop();
     let library = dir.join("libreprise_faults.so");
