@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod host_calls;
+pub mod raw;
 pub mod roaming;
 pub mod scenario;
 
@@ -236,19 +237,17 @@ impl Sites {
         }
     }
 
-    /// Plays the operator who has seen that a session's write in doubt ran at both replicas.
-    pub async fn resolve_both(&self, session: &str) -> Result<()> {
-        for (replica, admin) in
-            [("primary", self.stack.journal_admin), ("secondary", self.stack.log_admin)]
+    /// Plays the operator who knows which write of a session is in doubt at both replicas.
+    pub async fn resolve_both(&self, session: &str, label: &str) -> Result<()> {
+        for (till, admin) in
+            [(&self.primary, self.stack.journal_admin), (&self.secondary, self.stack.log_admin)]
         {
+            let has_run = labels(till, session).await?.iter().any(|ran| ran == label);
+            let action = if has_run { "skip" } else { "redo" };
             let journal = status_of(admin).await?["journal"].take();
-            for doubt in journal["in_doubt"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter(|d| d["session"] == session)
-            {
-                let body = serde_json::json!({"session": session, "number": doubt["number"], "replica": replica, "action": "skip"});
+            let doubts = journal["in_doubt"].as_array().into_iter().flatten();
+            for doubt in doubts.filter(|d| d["session"] == session) {
+                let body = serde_json::json!({"session": session, "number": doubt["number"], "action": action});
                 let answer = xtask::stack::http::post(admin, "/resolve", &body.to_string()).await?;
                 ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
             }
