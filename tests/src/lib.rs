@@ -12,7 +12,7 @@ pub mod scenario;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use client::{Answer, Client};
-use demo::check::{History, Replica, Verdict, check};
+use demo::check::{History, Replica, Sent, Verdict, check};
 use demo::load::{Load, LoadOptions, Record};
 use demo::relay::{Mode, Relay};
 use demo::till::{TillCommand, TillProcess};
@@ -164,6 +164,23 @@ impl Sites {
         ensure!(broken.is_empty(), "promises broken: {broken:?}; {:?}", verdict.examples);
         ensure!(verdict.acknowledged > 0, "nothing was acknowledged");
         Ok(verdict)
+    }
+
+    /// Judges a load beside sessions of which it knows nothing: of those, only that both replicas
+    /// ran the same writes, each once and in one order.
+    pub async fn judge_beside(&self, record: &Record) -> Result<Verdict> {
+        self.drained().await?;
+        let stale = record.ops.iter().filter(|op| op.stale).count();
+        ensure!(stale == 0, "{stale} reads did not show an acknowledged write");
+        let mut histories = record.histories();
+        for (session, held) in Replica::fetch(self.primary.addr()).await?.sessions {
+            if histories.iter().all(|known| known.session != session) {
+                let sent = |label| Sent { label, start_us: 0, acknowledged_us: None };
+                let writes = held.labels.into_iter().map(sent).collect();
+                histories.push(History { session, writes });
+            }
+        }
+        self.judge_histories(&histories).await
     }
 
     /// Every number that the log gave out was run once at each replica, or withdrawn: none was

@@ -190,6 +190,26 @@ sites_test! {
 }
 
 sites_test! {
+    async fn reads_hold_while_a_second_gateway_comes_and_goes_beside_a_sole_one(sites, |options| {
+        options.second_gateway = true;
+    }) {
+        let roaming = Roaming::start(sites.both()?, 8);
+        for _ in 0..4 {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            sites.stack.kill(Process::SecondEnvoy).await?;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            sites.stack.restart(Process::SecondEnvoy).await?;
+        }
+        let (histories, seen) = roaming.stop().await?;
+        sites.resolve_doubts().await?;
+        let verdict = sites.judge_histories(&histories).await?;
+        println!("{} acknowledged; {seen:?}", verdict.acknowledged);
+        ensure!(seen.reads == verdict.acknowledged && seen.reads > 100, "{seen:?}");
+        sites.every_number_ran_once().await?;
+    }
+}
+
+sites_test! {
     async fn a_write_begun_at_one_gateway_is_answered_once_at_the_other(sites, two_gateways) {
         let [_, second] = sites.both()?;
         let other = Client::new(second, false);

@@ -70,7 +70,7 @@ impl Log {
 
     /// Nobody will report the ends of what this stream released.
     pub(super) fn gateway_closed(&mut self, now: Now, stream: StreamId) {
-        if self.gateways.remove(&stream).is_none() {
+        if !self.gateway_left(stream) {
             return;
         }
         let keys: Vec<SessionKey> = self.sessions.keys().cloned().collect();

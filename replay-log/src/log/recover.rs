@@ -6,6 +6,7 @@
 
 use super::cases::Cases;
 use super::deliver::Delivering;
+use super::gateways::Gateways;
 use super::ids::IdIndex;
 use super::record::{self, META_KEY, Meta, StoredCase, StoredEntry, StoredRan, StoredSession};
 use super::session::{Entry, Ran, Session};
@@ -85,7 +86,7 @@ impl Log {
             sessions: BTreeMap::new(),
             ids,
             cases: Cases { next: meta.next_case, ..Cases::default() },
-            gateways: BTreeMap::new(),
+            gateways: Gateways::default(),
             delivering: [Delivering::default(), Delivering::default()],
             takeovers: VecDeque::new(),
             timers: BTreeSet::new(),

@@ -163,7 +163,7 @@ impl Log {
             backlog: [lag(Replica::Primary), lag(Replica::Secondary)],
             delivered: c.delivered,
             away: Replica::BOTH.map(|r| self.is_away(r)),
-            gateways: self.gateways.len() as u64,
+            gateways: self.gateways.welcomed.len() as u64,
             ids: self.ids.len(),
             ids_evicted_early: self.ids.evicted_early,
             diverged: self.cases.of_kind(&[Kind::Diverged]),
