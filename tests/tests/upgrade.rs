@@ -39,9 +39,8 @@ fn failures(record: &Record, steps: &[Step]) -> BTreeMap<String, u64> {
     kinds
 }
 
-async fn replace_all(sites: &Sites, hot: bool) -> Result<(Record, Vec<Step>)> {
-    // Nothing is repeated, so that every failure is seen.
-    let (load, start) = (Load::start(LoadOptions { retries: 0, ..sites.load() }), Instant::now());
+async fn replace_all(sites: &Sites, hot: bool, retries: u32) -> Result<(Record, Vec<Step>)> {
+    let (load, start) = (Load::start(LoadOptions { retries, ..sites.load() }), Instant::now());
     let mut steps = Vec::new();
     for process in Process::ALL {
         tokio::time::sleep(Duration::from_millis(700)).await;
@@ -72,7 +71,8 @@ sites_test! {
     async fn every_part_is_replaced_under_load_without_an_error(sites, |options| {
         options.hot_restart_s = Some(4);
     }) {
-        let (record, steps) = replace_all(&sites, true).await?;
+        // Nothing is repeated, so that every failure is seen.
+        let (record, steps) = replace_all(&sites, true, 0).await?;
         sites.resolve_doubts().await?;
         sites.judge_record(&record).await?;
         let failed = failures(&record, &steps);
@@ -81,13 +81,11 @@ sites_test! {
 }
 
 sites_test! {
-    async fn envoys_that_are_ended_and_started_cost_a_retried_connection_at_most(sites) {
-        let (record, steps) = replace_all(&sites, false).await?;
+    async fn envoys_that_are_ended_and_started_cost_nothing_that_a_retry_does_not_mend(sites) {
+        let (record, steps) = replace_all(&sites, false, 30).await?;
         sites.resolve_doubts().await?;
         sites.judge_record(&record).await?;
-        for (failure, times) in failures(&record, &steps) {
-            let connection = failure.starts_with("edge-envoy: client error");
-            ensure!(connection, "{times} times {failure}");
-        }
+        let failed = failures(&record, &steps);
+        ensure!(failed.is_empty(), "{failed:?}");
     }
 }
