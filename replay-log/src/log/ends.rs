@@ -79,7 +79,7 @@ impl Log {
 
     /// Nobody will report the ends of what this stream released.
     pub(super) fn gateway_closed(&mut self, now: Now, stream: StreamId) {
-        if self.gateways.remove(&stream).is_none() {
+        if !self.gateway_left(stream) {
             return;
         }
         // What has neither ended nor is held waits for its takeover; what is held, for its timer.

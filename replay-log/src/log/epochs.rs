@@ -128,10 +128,7 @@ impl Log {
         let random = (self.jitter(1 << 31) << 31) | self.jitter(1 << 31);
         self.incarnation = protocol::Incarnation((random | 1).to_be_bytes());
         self.meta_dirty = true;
-        for stream in self.gateways.keys().copied().collect::<Vec<_>>() {
-            let welcome = self.welcome(String::new());
-            self.send(stream, welcome);
-        }
+        self.welcome_again();
     }
 
     /// A record's bytes, even if its own batch is not committed yet.

@@ -7,6 +7,7 @@
 use super::cases::Cases;
 use super::deliver::Delivering;
 use super::entry::{Entry, LiveId, Ran};
+use super::gateways::Gateways;
 use super::ids::IdIndex;
 use super::record::{
     self, META_KEY, Meta, StoredCase, StoredEntry, StoredId, StoredRan, StoredSession,
@@ -100,7 +101,7 @@ impl Log {
             sessions: BTreeMap::new(),
             ids,
             cases: Cases { next: meta.next_case, ..Cases::default() },
-            gateways: BTreeMap::new(),
+            gateways: Gateways::default(),
             delivering: [Delivering::default(), Delivering::default()],
             takeovers: VecDeque::new(),
             timers: BTreeSet::new(),
