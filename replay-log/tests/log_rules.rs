@@ -226,6 +226,42 @@ fn a_session_is_handed_back_only_when_both_replicas_have_settled_everything() {
     assert_eq!(desk.log.status().pinned, 0);
 }
 
+/// A session is pinned by an answer of the secondary, and the primary catches up at once; gives
+/// how long it stays pinned all the same.
+fn stay_ms(desk: &mut Desk, label: &str) -> u64 {
+    let n = desk.number("s", label);
+    desk.answered("s", &n, Replica::Secondary);
+    let ready = Word::new(Replica::Primary, Verdict::Ready);
+    desk.input(Input::Probed { replica: Replica::Primary, word: Some(ready) });
+    desk.drain();
+    let mut stay_ms = 0;
+    while desk.log.status().pinned > 0 && stay_ms < 60_000 {
+        desk.pass(200);
+        stay_ms += 200;
+    }
+    stay_ms
+}
+
+#[test]
+fn a_session_that_is_pinned_again_and_again_stays_longer_each_time() {
+    let mut desk = Desk::new();
+    let stays: Vec<u64> = (0..6).map(|i| stay_ms(&mut desk, &format!("flap-{i}"))).collect();
+    assert_eq!(stays, [0, 1000, 2000, 4000, 8000, 8000]);
+    desk.pass(30_000);
+    assert_eq!(stay_ms(&mut desk, "later"), 0, "a link that held for a while is trusted again");
+}
+
+#[test]
+fn nothing_is_held_for_a_session_that_is_damped() {
+    let mut desk = Desk::new();
+    stay_ms(&mut desk, "once");
+    let n = desk.number("s", "twice");
+    desk.answered("s", &n, Replica::Secondary);
+    let ready = Word::new(Replica::Primary, Verdict::Ready);
+    desk.input(Input::Probed { replica: Replica::Primary, word: Some(ready) });
+    assert_eq!(desk.number("s", "next").route(), pb::Route::Secondary);
+}
+
 #[test]
 fn a_new_write_is_held_for_the_last_entries_and_then_goes_to_the_primary() {
     let mut desk = Desk::new();

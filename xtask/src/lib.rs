@@ -10,6 +10,7 @@
 // So that `demo` may say `xtask::` here as the tests do.
 extern crate self as xtask;
 
+pub mod chaos;
 pub mod checks;
 pub mod cli;
 pub mod demo;

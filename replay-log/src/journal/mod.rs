@@ -16,6 +16,9 @@
 //! its first write run twice. Memory holds the sessions in use, a bounded cache of others, and a
 //! byte-bounded ring of responses.
 //!
+//! A journal that came in place of a lost one says so and runs nothing until an operator has seeded
+//! it ([`seed`]): it cannot know what its replica has run.
+//!
 //! The files: `record` is what is stored, `session` decides about a begin, `begin`, `outcome` and
 //! `guards` handle the messages, `held` has what waits, `cache` loads, stages and evicts sessions.
 
@@ -27,6 +30,7 @@ mod open;
 mod outcome;
 mod record;
 mod remembered;
+pub mod seed;
 mod session;
 mod status;
 
@@ -127,6 +131,12 @@ pub struct Journal {
     store: Box<dyn Store>,
     /// The lives of this store, the present one last; see the meta record.
     lives: Vec<Incarnation>,
+    /// It came in place of a journal that is lost, and runs nothing until it is seeded.
+    unseeded: bool,
+    /// Records of sessions may be missing.
+    incomplete: bool,
+    /// The meta record is behind.
+    meta_dirty: bool,
     cache: Cache,
     guards: Guards,
     held: Held,
@@ -183,7 +193,10 @@ impl Journal {
             });
         }
         let too_late = mutants::on(Mutant::GrantBeforeSync) && !self.outputs.is_empty();
-        let writes: Vec<Write> = if too_late { Vec::new() } else { self.cache.staged() };
+        let mut writes: Vec<Write> = if too_late { Vec::new() } else { self.cache.staged() };
+        if std::mem::take(&mut self.meta_dirty) {
+            writes.push(self.stage_meta());
+        }
         if !writes.is_empty() {
             self.store.commit(&writes).inspect_err(|_| self.failed = true)?;
         }

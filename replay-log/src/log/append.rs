@@ -123,7 +123,7 @@ impl Log {
         let token = a.token;
         self.hand_back_if_caught_up(now, &key);
         let pinned = self.sessions.get(&key).is_some_and(|s| s.pinned);
-        if a.refuse_when_cut && (pinned || self.is_away(Replica::Primary)) {
+        if a.refuse_when_cut && (pinned || self.cannot_take(Replica::Primary)) {
             let detail = "the primary is cut off".to_string();
             return self.refuse(stream, token, Reason::Cut, detail, RETRY_AFTER_MS);
         }
@@ -249,6 +249,9 @@ impl Log {
     }
 
     fn refuse(&mut self, stream: StreamId, token: u64, reason: Reason, detail: String, wait: u32) {
+        if let Some(count) = self.counters.refused.get_mut(reason as usize) {
+            *count += 1;
+        }
         let refused = pb::Refused { reason: reason as i32, detail, retry_after_ms: wait };
         self.reply(stream, token, pb::appended::Outcome::Refused(refused));
     }

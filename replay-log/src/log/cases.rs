@@ -10,7 +10,7 @@ use prost::Message as _;
 use protocol::{Number, Replica, SessionKey, limits};
 use std::collections::{BTreeMap, VecDeque};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Diverged,
     Conflict,
@@ -19,6 +19,7 @@ pub(super) enum Kind {
     InDoubt,
     NotRun,
     Unanswered,
+    Unseeded,
 }
 
 impl Kind {
@@ -31,6 +32,7 @@ impl Kind {
             Kind::InDoubt => "in_doubt",
             Kind::NotRun => "not_run",
             Kind::Unanswered => "unanswered",
+            Kind::Unseeded => "unseeded",
         }
     }
 }
@@ -44,6 +46,8 @@ pub(super) struct Cases {
     pub(super) waiting: BTreeMap<(SessionKey, Replica), HeldUp>,
     pub(super) events: VecDeque<Event>,
     pub(super) next_event: u64,
+    /// How many of each kind were listed, by [`Kind`].
+    pub(super) listed: BTreeMap<Kind, u64>,
 }
 
 impl Cases {
@@ -105,6 +109,7 @@ impl Log {
 
     fn keep_case(&mut self, now: Now, kind: Kind, key: &SessionKey, stored: StoredCase) {
         self.event(now, kind.name(), None, Some(key), &stored.detail.clone());
+        *self.cases.listed.entry(kind).or_default() += 1;
         let number = self.cases.next;
         self.cases.next += 1;
         self.meta_dirty = true;

@@ -35,6 +35,8 @@ pub(super) struct Delivering {
     used_until_us: u64,
     /// When a ready session may go out again; `None` while the bound holds nothing up.
     turn_at_ms: Option<u64>,
+    /// The replica's journal came in place of a lost one: when one delivery is to try it again.
+    pub(super) unseeded_until_ms: Option<u64>,
 }
 
 impl Delivering {
@@ -55,8 +57,9 @@ impl Delivering {
 
     /// When something that is ready may go out: at once, or when the bound per second lets it.
     pub(super) fn next_turn_ms(&self, parallel: usize) -> Option<u64> {
+        let parallel = if self.unseeded_until_ms.is_some() { 1 } else { parallel };
         let held_up = self.ready.is_empty() || self.is_away() || self.under_way >= parallel;
-        (!held_up).then(|| self.turn_at_ms.unwrap_or(0))
+        (!held_up).then(|| self.turn_at_ms.max(self.unseeded_until_ms).unwrap_or(0))
     }
 
     /// Whether the bound per second lets one more begin now; if not, notes when it will.
@@ -210,6 +213,7 @@ impl Log {
         let (parallel, per_second) =
             (self.config.delivery_parallel, self.config.delivery_per_second);
         while !self.is_away(replica)
+            && self.delivering[r].may_try(now)
             && !self.delivering[r].ready.is_empty()
             && self.delivering[r].under_way < parallel
             && self.delivering[r].has_turn(now)

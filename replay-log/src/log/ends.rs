@@ -41,13 +41,14 @@ impl Log {
             }
         }
         if end.route() == pb::Route::Primary && ran_at != Some(Replica::Primary) {
-            if end.kind() != pb::end::Kind::Abandoned {
+            if end.kind() != pb::end::Kind::Abandoned && !self.is_unseeded(Replica::Primary) {
                 self.went_away(now, Replica::Primary);
             }
             self.pin(now, &key);
         }
         if let Some(word) = word {
             self.came_back(now, word.replica);
+            self.hear_seeding(now, &word);
             let by_route = mutants::on(Mutant::SettleByRoute) && end.route() == pb::Route::Primary;
             let replica = if by_route { Replica::Primary } else { word.replica };
             self.absorb(now, replica, &key, &word);
@@ -64,6 +65,7 @@ impl Log {
             && !(mutants::on(Mutant::ForgetEnd) && entry.end_reported)
         {
             entry.ended_ms = Some(now.mono_ms);
+            self.counters.taken_over += 1;
             self.queue_both(now, key);
         }
     }
@@ -115,6 +117,8 @@ impl Log {
         lane.delivering = None;
         let alone = lane.attempts >= ATTEMPTS_UNLISTED;
         let word = word.filter(|w| w.replica == replica && w.number == Some(number));
+        let has_run = word.as_ref().is_some_and(|word| word.verdict.has_run());
+        self.counters.repeated[replica.index()] += u64::from(!has_run);
         match &word {
             None => {
                 if mutants::on(Mutant::SilenceAsRun) {
@@ -130,6 +134,7 @@ impl Log {
             }
             Some(word) => {
                 self.came_back(now, replica);
+                self.hear_seeding(now, word);
                 self.absorb(now, replica, key, word);
                 self.after_delivery(now, replica, key, number, word);
                 let session = self.sessions.get(key);
@@ -153,7 +158,11 @@ impl Log {
         match word.verdict {
             Verdict::Ran | Verdict::Forced | Verdict::Remembered | Verdict::Forgotten => {
                 self.counters.delivered[replica.index()] += 1;
+                let known = matches!(word.verdict, Verdict::Remembered | Verdict::Forgotten);
+                self.counters.duplicates[replica.index()] += u64::from(known);
             }
+            // The replica as a whole is tried again later; its sessions are not to blame.
+            Verdict::NotRun if self.is_unseeded(replica) => {}
             Verdict::Running => self.back_off(now, replica, key, 4, 40),
             Verdict::NotRun => {
                 let attempts =
@@ -222,6 +231,7 @@ impl Log {
                 self.diverged(now, key, number);
             }
         }
+        self.compare_openings(now, replica, key, word);
         if word.verdict == Verdict::Forced {
             let number = word.number.unwrap_or_default();
             self.case(

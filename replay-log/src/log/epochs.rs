@@ -49,7 +49,8 @@ impl Log {
                 Some(s.position())
             }
         };
-        let pinned = self.sessions.get(key).is_some_and(|s| s.pinned);
+        let pinned =
+            self.sessions.get(key).is_some_and(|s| s.pinned) || self.is_unseeded(Replica::Primary);
         let epoch = match self.sessions.get(key) {
             Some(old) if mutants::on(Mutant::StaleEpoch) => old.epoch,
             _ => self.next_epoch(now),

@@ -26,8 +26,10 @@ mod recover;
 mod route;
 mod session;
 mod status;
+mod unseeded;
 
 pub use self::full::Full;
+pub use self::recover::journal_lives;
 pub use self::status::{Case, Event, HeldUp, Status};
 
 use self::cases::Cases;
@@ -183,7 +185,18 @@ struct Counters {
     held: u64,
     longest_hold_ms: u64,
     delivered: [u64; 2],
+    /// Deliveries of what a replica had run.
+    duplicates: [u64; 2],
+    /// Deliveries that did not settle anything, answered or not.
+    repeated: [u64; 2],
+    taken_over: u64,
+    holds_expired: u64,
+    /// Appends refused, by reason.
+    refused: [u64; REASONS],
 }
+
+/// One more than the highest reason of a refusal.
+const REASONS: usize = 6;
 
 /// How long settled marks may wait for company before they are written.
 const LAZY_MS: u64 = 50;
@@ -421,6 +434,7 @@ impl Log {
         {
             if let Some((_, key)) = self.timers.pop_first() {
                 self.expire_hold(now, &key);
+                self.hand_back_if_caught_up(now, &key);
                 self.queue_both(now, &key);
             }
         }

@@ -237,6 +237,11 @@ impl Log {
         self.urgent.push(Write::Put { key: META_KEY.to_vec(), value: meta.encode_to_vec() });
     }
 
+    /// The lives of a replica's journal that this log has heard of, as far as it may name them.
+    pub fn journal_lives(&self, replica: Replica) -> Result<BTreeSet<Incarnation>, StoreError> {
+        journal_lives(self.store.as_ref(), replica)
+    }
+
     /// The incarnation of this log's store.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
@@ -273,6 +278,28 @@ fn recover_entry(
         ran_kept: false,
     });
     Ok(())
+}
+
+/// The lives of a replica's journal that a log's store names, in what it may still deliver too.
+pub fn journal_lives(
+    store: &dyn Store,
+    replica: Replica,
+) -> Result<BTreeSet<Incarnation>, StoreError> {
+    let mut lives = BTreeSet::new();
+    let mut add = |both: [&[u8]; 2]| {
+        let life = Incarnation::from_wire(both[replica.index()]);
+        lives.extend(Some(life).filter(|life| life.is_known()));
+    };
+    if let Some(value) = store.get(META_KEY)? {
+        let meta = Meta::decode(value.as_slice()).map_err(|e| damaged(META_KEY, e))?;
+        add([&meta.primary_journal, &meta.secondary_journal]);
+    }
+    store.scan(b"e", &mut |key, value| {
+        let entry = StoredEntry::decode(value).map_err(|e| damaged(key, e))?;
+        add([&entry.primary_journal, &entry.secondary_journal]);
+        Ok(true)
+    })?;
+    Ok(lives)
 }
 
 fn load_meta(store: &mut dyn Store, service: &str, random: &[u8]) -> Result<Meta, StoreError> {

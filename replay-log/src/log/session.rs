@@ -62,6 +62,9 @@ pub(super) struct Lane {
     pub not_before_ms: u64,
     /// This number is listed as in doubt, in conflict or behind at the replica.
     pub stuck_at: Option<u64>,
+    /// The first number of the epoch ran there: whether after something that it did not follow
+    /// from.
+    pub opened_forced: Option<bool>,
 }
 
 /// A session with all that it needs in memory.
@@ -87,6 +90,11 @@ pub(super) struct Session {
     /// No hand-back is tried before this, and how long to wait after the next failure.
     pub no_hold_before_ms: u64,
     pub hold_backoff_ms: u64,
+    /// When it was last handed back, how long its present pin lasts at least, and until when. Not
+    /// kept on disk: a restart forgives.
+    pub handed_back_ms: Option<u64>,
+    pub damping_ms: u64,
+    pub no_hand_back_before_ms: u64,
 }
 
 impl Session {

@@ -4,91 +4,89 @@
 //! and synced then, in two steps, because the two fail differently: a write that found no room
 //! left nothing behind, a sync that failed leaves nobody knowing what the disk holds.
 //!
+//! What fjall does not promise by itself is done here: before it opens its files they are checked
+//! ([`check`]), because it cuts journals off at the first damage; and when memtables are written
+//! out is decided here ([`pace`]), because a commit could wait for ever for a thread that died.
+//!
 //! # Layout, version 1
-//! Keyspace `meta`: `format` → `"reprise-store"`, version (4 bytes, big endian).
-//! Keyspace `records`: keys and values as the trait has them.
+//! - `lock`, held for as long as the store is open.
+//! - `fjall/format`: `reprise-store fjall 1` and a line feed.
+//! - `fjall/`: fjall's own files; keyspace `records`: keys and values as the trait has them.
+//! - `fjall.new/`: a `fjall/` that is just being created; it goes if a crash leaves it.
+//! - `probe`: only while it is found out whether the disk is full.
+
+mod check;
+mod journal;
+mod open;
+mod pace;
+mod reclaim;
 
 use super::{Durability, Engine, Failed, Reclaim, Store, StoreError, StoreStats, Visit, Write};
-use ::fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use ::fjall::{Database, Keyspace, PersistMode};
 use std::error::Error;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// The version that this build writes and the only one that it reads.
-const VERSION: u32 = 1;
-const FORMAT: &[u8] = b"reprise-store";
-/// Block cache, bytes.
-const CACHE_BYTES: u64 = 32 << 20;
-/// A memtable is written out when it has this many bytes.
-const MEMTABLE_BYTES: u64 = 16 << 20;
-/// The most that journals of memtables not yet written out take, bytes.
-const JOURNAL_BYTES: u64 = 128 << 20;
+use std::sync::mpsc::Receiver;
 
 /// Records on the local disk.
 pub struct FjallStore {
-    db: Database,
     records: Keyspace,
+    db: Database,
     path: PathBuf,
+    /// Batches that a crash had torn, cut off at opening.
+    torn: u64,
+    /// Ends when the thread that gives space back does.
+    reclaiming: Option<Receiver<()>>,
+    /// Records deleted since space was last given back.
+    deleted: u64,
     /// Why a commit failed; there is none after it.
     failed: Option<String>,
+    _lock: File,
+}
+
+impl Drop for FjallStore {
+    fn drop(&mut self) {
+        self.await_reclaim();
+    }
 }
 
 impl FjallStore {
     /// Opens the store in a directory, which is created if it is not there.
     pub fn open(dir: impl AsRef<Path>) -> Result<FjallStore, StoreError> {
-        let path = dir.as_ref().to_path_buf();
-        let failed = |cause: String| StoreError::Open { path: path.clone(), cause };
-        let db = Database::builder(&path)
-            .worker_threads(1)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES)
-            .open()
-            .map_err(|e| failed(e.to_string()))?;
-        let keyspace = |name: &str| {
-            let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-            db.keyspace(name, options).map_err(|e| failed(e.to_string()))
-        };
-        let (meta, records) = (keyspace("meta")?, keyspace("records")?);
-        match meta.get("format").map_err(|e| failed(e.to_string()))? {
-            None => {
-                let value = [FORMAT, &VERSION.to_be_bytes()].concat();
-                meta.insert("format", value).map_err(|e| failed(e.to_string()))?;
-                db.persist(PersistMode::SyncAll).map_err(|e| failed(e.to_string()))?;
-            }
-            Some(found) => check_format(&found).map_err(failed)?,
-        }
-        Ok(FjallStore { db, records, path, failed: None })
+        let path = dir.as_ref();
+        open::open(path).map_err(|cause| StoreError::Open { path: path.to_path_buf(), cause })
     }
 
-    fn apply(&self, batch: &[Write]) -> Result<(), Failed> {
+    fn apply(&mut self, batch: &[Write]) -> Result<(), Failed> {
         let mut writes = self.db.batch().durability(Some(PersistMode::Buffer));
         for write in batch {
             match write {
                 Write::Put { key, value } => {
                     writes.insert(&self.records, key.as_slice(), value.as_slice());
                 }
-                Write::Delete { key } => writes.remove(&self.records, key.as_slice()),
+                Write::Delete { key } => {
+                    writes.remove(&self.records, key.as_slice());
+                    self.deleted += 1;
+                }
             }
         }
-        writes.commit().map_err(|e| failed("writing", &e))?;
-        let synced = self.db.persist(PersistMode::SyncData);
-        synced.map_err(|e| Failed::Fatal(format!("syncing: {e}")))
+        match writes.commit() {
+            Ok(()) => {}
+            Err(::fjall::Error::Poisoned) => return Err(self.worker_failed()),
+            Err(e) => return Err(failed("writing", &e)),
+        }
+        match self.db.persist(PersistMode::SyncData) {
+            Ok(()) => Ok(()),
+            // A worker failed between the two steps: nothing was synced, nor tried to be.
+            Err(::fjall::Error::Poisoned) => Err(self.worker_failed()),
+            Err(e) => Err(Failed::Fatal(format!("syncing: {e}"))),
+        }
     }
 
     fn damaged(&self, key: &[u8], cause: &str) -> StoreError {
         let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
         StoreError::Damaged { path: self.path.clone(), key, cause: cause.to_string() }
-    }
-}
-
-fn check_format(found: &[u8]) -> Result<(), String> {
-    let version = found.strip_prefix(FORMAT).and_then(|v| v.try_into().ok());
-    match version.map(u32::from_be_bytes) {
-        Some(VERSION) => Ok(()),
-        Some(other) => {
-            Err(format!("it has format version {other}, this build knows version {VERSION} only"))
-        }
-        None => Err("it holds data, but is no store of Reprise".to_string()),
     }
 }
 
@@ -101,7 +99,9 @@ fn failed(step: &str, error: &::fjall::Error) -> Failed {
 fn is_full(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        let full = |e: &io::Error| e.kind() == io::ErrorKind::StorageFull;
+        let full = |e: &io::Error| {
+            matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
         if error.downcast_ref().is_some_and(full) {
             return true;
         }
@@ -119,6 +119,7 @@ impl Engine for FjallStore {
 
     fn commit(&mut self, batch: &[Write]) -> Result<(), Failed> {
         super::check(batch).map_err(Failed::Fatal)?;
+        self.make_way()?;
         self.apply(batch)
     }
 
@@ -139,11 +140,11 @@ impl Engine for FjallStore {
     }
 
     fn torn(&self) -> u64 {
-        0
+        self.torn
     }
 
     fn reclaim(&mut self) -> Option<Reclaim> {
-        None
+        self.offer()
     }
 }
 
@@ -175,8 +176,12 @@ impl Store for FjallStore {
             disk_bytes: super::disk_bytes(&self.path),
             durability: Durability::Synced,
             room: true,
-            torn: self.torn(),
+            torn: self.torn,
         }
+    }
+
+    fn reclaim(&mut self) -> Option<Reclaim> {
+        Engine::reclaim(self)
     }
 
     fn path(&self) -> &Path {

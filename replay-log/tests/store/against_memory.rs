@@ -1,9 +1,9 @@
-//! The sled store does what the one in memory does, across reopening.
+//! The stores on disk do what the one in memory does, across reopening.
 
-use super::contents;
+use super::{KINDS, contents, open};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use replay_log::store::{MemoryStore, SledStore, Store, Write};
+use replay_log::store::{Kind, MemoryStore, Store, Write};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -37,43 +37,49 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn does_what_the_memory_store_does(kind: Kind, steps: &[Step], probes: &[Vec<u8>]) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut memory = MemoryStore::new();
+    let mut store = open(kind, dir.path()).unwrap();
+    for step in steps {
+        match step {
+            Step::Commit(batch) => {
+                memory.commit(batch).unwrap();
+                store.commit(batch).unwrap();
+            }
+            Step::Reopen => {
+                drop(store);
+                store = open(kind, dir.path()).unwrap();
+                assert_eq!(store.stats().torn, 0);
+            }
+        }
+        assert_eq!(contents(&*store, b""), contents(&memory, b""));
+        for probe in probes {
+            assert_eq!(store.get(probe).unwrap(), memory.get(probe).unwrap());
+            assert_eq!(contents(&*store, probe), contents(&memory, probe));
+        }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn the_sled_store_does_what_the_memory_store_does(
+    fn the_stores_on_disk_do_what_the_memory_store_does(
         steps in vec(step(), 1..16),
         probes in vec(key(), 8),
     ) {
-        let dir = tempfile::tempdir().unwrap();
-        let mut memory = MemoryStore::new();
-        let mut sled = SledStore::open(dir.path()).unwrap();
-        for step in steps {
-            match step {
-                Step::Commit(batch) => {
-                    memory.commit(&batch).unwrap();
-                    sled.commit(&batch).unwrap();
-                }
-                Step::Reopen => {
-                    drop(sled);
-                    sled = SledStore::open(dir.path()).unwrap();
-                    prop_assert_eq!(sled.leftovers(), 0);
-                }
-            }
-            prop_assert_eq!(contents(&sled, b""), contents(&memory, b""));
-            for probe in &probes {
-                prop_assert_eq!(sled.get(probe).unwrap(), memory.get(probe).unwrap());
-                prop_assert_eq!(contents(&sled, probe), contents(&memory, probe));
-            }
+        for kind in KINDS {
+            does_what_the_memory_store_does(kind, &steps, &probes);
         }
     }
 }
 
 #[test]
 fn a_scan_ends_when_the_visitor_says_so() {
-    let dir = tempfile::tempdir().unwrap();
-    let stores: [Box<dyn Store>; 2] =
-        [Box::new(MemoryStore::new()), Box::new(SledStore::open(dir.path()).unwrap())];
+    let dirs = KINDS.map(|kind| (kind, tempfile::tempdir().unwrap()));
+    let mut stores: Vec<Box<dyn Store>> = vec![Box::new(MemoryStore::new())];
+    stores.extend(dirs.iter().map(|(kind, dir)| open(*kind, dir.path()).unwrap()));
     for mut store in stores {
         let put = |n: u8| Write::Put { key: vec![b'k', n], value: vec![n; 5000] };
         store.commit(&(0..9).map(put).collect::<Vec<_>>()).unwrap();
@@ -90,21 +96,26 @@ fn a_scan_ends_when_the_visitor_says_so() {
 
 #[test]
 fn values_of_a_mebibyte_come_back_after_reopening() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut random = super::Random::new(7);
-    let values: Vec<_> = (0..8).map(|n| random.bytes((1 << 20) + n)).collect();
-    let mut store = SledStore::open(dir.path()).unwrap();
-    for round in 0..3 {
-        let put =
-            |(n, value): (usize, &Vec<u8>)| Write::Put { key: vec![n as u8], value: value.clone() };
-        store.commit(&values.iter().enumerate().skip(round).map(put).collect::<Vec<_>>()).unwrap();
+    for kind in KINDS {
+        let dir = tempfile::tempdir().unwrap();
+        let mut random = super::Random::new(7);
+        let values: Vec<_> = (0..8).map(|n| random.bytes((1 << 20) + n)).collect();
+        let mut store = open(kind, dir.path()).unwrap();
+        for round in 0..3 {
+            let put = |(n, value): (usize, &Vec<u8>)| Write::Put {
+                key: vec![n as u8],
+                value: value.clone(),
+            };
+            let batch: Vec<_> = values.iter().enumerate().skip(round).map(put).collect();
+            store.commit(&batch).unwrap();
+        }
+        drop(store);
+        let store = open(kind, dir.path()).unwrap();
+        for (n, value) in values.iter().enumerate() {
+            assert!(store.get(&[n as u8]).unwrap().as_ref() == Some(value), "{kind:?}, value {n}");
+        }
+        assert!(store.stats().disk_bytes > 8 << 20);
     }
-    drop(store);
-    let store = SledStore::open(dir.path()).unwrap();
-    for (n, value) in values.iter().enumerate() {
-        assert!(store.get(&[n as u8]).unwrap().as_ref() == Some(value), "value {n}");
-    }
-    assert!(store.stats().disk_bytes > 8 << 20);
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! kill -9 at random moments: what was acknowledged is there, and of the batch under way a
-//! prefix. (It does not show the loss of power: the page cache survives.)
+//! kill -9 at random moments: what was acknowledged is there, and of the batch under way a prefix
+//! (sled), or all or nothing (fjall). (It does not show the loss of power: the page cache survives.)
 //!
 //! The child is this test binary itself, running [`child`] with [`DIR`] set. It commits batches
 //! that both sides make from the batch's number, and prints that number when it is committed.
 
-use super::{Random, apply, contents};
-use replay_log::store::{SledStore, Store, Write};
+use super::{KINDS, Random, apply, contents, open};
+use replay_log::store::{Kind, Write};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const DIR: &str = "REPRISE_STORE_TEST_DIR";
+const KIND: &str = "REPRISE_STORE_TEST_KIND";
 const FROM: &str = "REPRISE_STORE_TEST_FROM";
 /// Set it for a longer campaign.
 const ROUNDS: &str = "REPRISE_STORE_TEST_ROUNDS";
@@ -39,7 +40,9 @@ fn batch(number: u64) -> Vec<Write> {
 fn child() {
     let Ok(dir) = std::env::var(DIR) else { return };
     let from: u64 = std::env::var(FROM).unwrap().parse().unwrap();
-    let mut store = SledStore::open(dir).unwrap();
+    let kind = std::env::var(KIND).unwrap();
+    let kind = KINDS.into_iter().find(|other| format!("{other:?}") == kind).unwrap();
+    let mut store = open(kind, Path::new(&dir)).unwrap();
     for number in from.. {
         store.commit(&batch(number)).unwrap();
         let mut out = std::io::stdout().lock();
@@ -52,10 +55,11 @@ fn child() {
 
 /// Lets a child commit from batch `from` on, kills it, and returns the last batch that it
 /// acknowledged.
-fn run_and_kill(dir: &Path, from: u64, random: &mut Random) -> Option<u64> {
+fn run_and_kill(kind: Kind, dir: &Path, from: u64, random: &mut Random) -> Option<u64> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "kill::child", "--nocapture", "--test-threads=1"])
         .env(DIR, dir)
+        .env(KIND, format!("{kind:?}"))
         .env(FROM, from.to_string())
         .stdout(Stdio::piped())
         .spawn()
@@ -80,19 +84,19 @@ fn run_and_kill(dir: &Path, from: u64, random: &mut Random) -> Option<u64> {
     last
 }
 
-#[test]
-fn what_was_acknowledged_survives_kill_9_and_the_batch_under_way_leaves_a_prefix() {
+fn survives_kill_9(kind: Kind) {
     let rounds = std::env::var(ROUNDS).map_or(25, |n| n.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let mut random = Random::new(rounds);
     let mut model = BTreeMap::new();
-    let (mut from, mut torn, mut leftovers) = (0, 0, 0);
+    let (mut from, mut prefixes, mut torn) = (0, 0, 0);
     for round in 0..rounds {
-        let last = run_and_kill(dir.path(), from, &mut random).expect("it committed something");
+        let last = run_and_kill(kind, dir.path(), from, &mut random);
+        let last = last.expect("it committed something");
         (from..=last).flat_map(batch).for_each(|write| apply(&mut model, &write));
-        let store = SledStore::open(dir.path()).unwrap();
-        leftovers += store.leftovers();
-        let found = contents(&store, b"");
+        let store = open(kind, dir.path()).unwrap();
+        torn += store.stats().torn;
+        let found = contents(&*store, b"");
         let mut under_way = batch(last + 1).into_iter();
         let mut prefix = 0;
         while found != model {
@@ -102,11 +106,28 @@ fn what_was_acknowledged_survives_kill_9_and_the_batch_under_way_leaves_a_prefix
             apply(&mut model, &write);
             prefix += 1;
         }
-        torn += u32::from(prefix > 0 && under_way.next().is_some());
+        let is_whole = prefix == 0
+            || under_way.all(|write| {
+                let mut with = model.clone();
+                apply(&mut with, &write);
+                with == model
+            });
+        assert!(is_whole || kind == Kind::Sled, "round {round}: half a batch is there");
+        prefixes += u32::from(!is_whole);
         for (key, value) in &model {
             assert!(store.get(key).unwrap().as_ref() == Some(value), "round {round}");
         }
         from = last + 2;
     }
-    println!("{rounds} rounds, {from} batches, {torn} torn, {leftovers} leftovers removed");
+    println!("{kind:?}: {rounds} rounds, {from} batches, {prefixes} in part, {torn} torn");
+}
+
+#[test]
+fn what_sled_acknowledged_survives_kill_9_and_the_batch_under_way_leaves_a_prefix() {
+    survives_kill_9(Kind::Sled);
+}
+
+#[test]
+fn what_fjall_acknowledged_survives_kill_9_and_the_batch_under_way_is_whole_or_not_there() {
+    survives_kill_9(Kind::Fjall);
 }

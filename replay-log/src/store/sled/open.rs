@@ -15,6 +15,11 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens or creates the store; the error is for people.
 pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
+    if dir.join("fjall").exists() {
+        return Err(
+            "it holds a store of fjall: say so in the configuration, or move it away".into()
+        );
+    }
     let fresh = !dir.join("db").exists();
     fs::create_dir_all(dir).map_err(|e| format!("creating the directory: {e}"))?;
     let db = open_sled(dir)?;
@@ -41,38 +46,21 @@ pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
     Ok(store)
 }
 
-/// sled takes a snapshot that it was just writing, when it died or found no room, for one, and
-/// does not open. What it was made of is still there.
-fn remove_torn_snapshots(dir: &Path) -> io::Result<()> {
-    let db = match File::open(dir.join("db")) {
-        Ok(db) => db,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if db.try_lock().is_err() {
-        // Of another process, which may be writing one.
-        return Ok(());
-    }
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "generating") {
-            fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
 /// Opens sled itself. The lock of a store that was dropped a moment ago, or whose process is just
-/// dying, is waited for: sled's own threads let it go a little later.
+/// dying, is waited for: sled's own threads let it go a little later. What a death in the middle
+/// of a snapshot has left, which sled would stumble over for ever, is removed.
 fn open_sled(dir: &Path) -> Result<::sled::Db, String> {
     let config = ::sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let mut attempts_left = LOCK_ATTEMPTS;
     loop {
-        remove_torn_snapshots(dir).map_err(|e| format!("removing a torn snapshot: {e}"))?;
         let error = match config.open() {
             Ok(db) => return Ok(db),
             Err(error) => error.to_string(),
         };
+        // Only who had the lock hears of corruption, so nobody else is writing these files.
+        if error.contains("corrupted data") && remove_unfinished_snapshots(dir)? {
+            continue;
+        }
         let locked = error.contains("could not acquire lock");
         attempts_left -= 1;
         match locked {
@@ -85,6 +73,24 @@ fn open_sled(dir: &Path) -> Result<::sled::Db, String> {
             false => return Err(error),
         }
     }
+}
+
+/// sled writes a snapshot to `snap.N.generating` and renames it, but takes one that was not
+/// finished for its newest when it opens. A snapshot only spares reading the log. True if there
+/// was one.
+fn remove_unfinished_snapshots(dir: &Path) -> Result<bool, String> {
+    let remove = || {
+        let mut found = false;
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "generating") {
+                fs::remove_file(path)?;
+                found = true;
+            }
+        }
+        io::Result::Ok(found)
+    };
+    remove().map_err(|e| format!("removing an unfinished snapshot: {e}"))
 }
 
 /// Writes the format record of an empty store, checks that of any other. True if it was written.
