@@ -71,8 +71,8 @@ sites_test! {
         replace_the_secondary(&mut sites).await?;
 
         // Clients are served by the primary, and the empty replica runs nothing.
-        sites.write("s", "b").await?;
-        sites.write("new", "x").await?;
+        acknowledged(&sites, "s", "b").await?;
+        acknowledged(&sites, "new", "x").await?;
         sites.until("the secondary is listed", |s| s["log"]["unseeded"]["secondary"] == true).await?;
         let read = sites.client.read("s").send().await?;
         ensure!(read.status == 200 && read.json()["last"] == "b", "{read:?}");

@@ -7,7 +7,9 @@
 
 use super::cases::Kind;
 use super::entry::Entry;
-use super::record::{self, META_KEY, Meta, StoredCase, StoredEntry, StoredId, StoredRan};
+use super::record::{
+    self, META_KEY, Meta, StoredCase, StoredEntry, StoredId, StoredPayload, StoredRan,
+};
 use super::recover;
 use super::session::Session;
 use crate::store::{Store, StoreError, Write};
@@ -161,7 +163,7 @@ impl Salvage {
                 return Ok(true);
             }
             let payload = store.get(&record::payload_of(key))?;
-            let link = link_of(value, found.row.1, payload.is_some());
+            let link = link_of(value, found.row.1, payload.as_deref());
             let follows = number.epoch == session.epoch && number.seq == found.row.0 + 1;
             match link.filter(|_| follows && !found.broken) {
                 Some(link) => {
@@ -205,10 +207,14 @@ impl Salvage {
 }
 
 /// The link of an entry that is whole and follows from this link.
-fn link_of(value: &[u8], before: Link, has_payload: bool) -> Option<Link> {
+fn link_of(value: &[u8], before: Link, payload: Option<&[u8]>) -> Option<Link> {
     let stored = StoredEntry::decode(value).ok()?;
     Entry::recovered(&stored, 0).ok()?;
     let link = before.next(&Id::new(stored.id.clone()).ok()?);
     let fits = Link::from_wire(&stored.link) == Some(link);
-    (fits && (has_payload || stored.withdrawn)).then_some(link)
+    let whole = match payload {
+        Some(payload) => StoredPayload::decode(payload).is_ok(),
+        None => stored.withdrawn,
+    };
+    (fits && whole).then_some(link)
 }
