@@ -81,7 +81,7 @@ sites_test! {
 
 sites_test! {
     async fn a_guard_restarted_hot_twice_under_load_runs_nothing_twice(sites, |options| {
-        options.hot_restart_s = Some(4);
+        options.hot_restart_s = Some(3);
     }) {
         let load = retrying(&sites);
         for _ in 0..2 {
@@ -146,7 +146,7 @@ sites_test! {
 sites_test! {
     async fn a_gateway_that_is_drained_and_ended_leaves_its_clients_to_the_other(sites, |options| {
         two_gateways(options);
-        options.hot_restart_s = Some(4);
+        options.hot_restart_s = Some(3);
     }) {
         let [_, second] = sites.both()?;
         let roaming = Roaming::start(sites.both()?, 6);

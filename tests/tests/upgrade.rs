@@ -69,7 +69,7 @@ async fn replace_all(sites: &Sites, hot: bool, retries: u32) -> Result<(Record, 
 
 sites_test! {
     async fn every_part_is_replaced_under_load_without_an_error(sites, |options| {
-        options.hot_restart_s = Some(4);
+        options.hot_restart_s = Some(3);
     }) {
         // Nothing is repeated, so that every failure is seen.
         let (record, steps) = replace_all(&sites, true, 0).await?;
