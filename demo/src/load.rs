@@ -126,6 +126,13 @@ impl Load {
     /// Sets all sessions to work.
     #[must_use]
     pub fn start(options: LoadOptions) -> Self {
+        Self::go_on(options, &Record::default())
+    }
+
+    /// Sets all sessions to work where an earlier load has left them: its writes must still be
+    /// there, and new ones are numbered after them.
+    #[must_use]
+    pub fn go_on(options: LoadOptions, before: &Record) -> Self {
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
             options,
@@ -139,7 +146,7 @@ impl Load {
         let start_unix_ms = crate::unix_ms();
         let mut lanes = JoinSet::new();
         for index in 0..shared.options.sessions {
-            for lane in session::lanes(index, &shared) {
+            for lane in session::lanes(index, &shared, before) {
                 lanes.spawn(lane);
             }
         }

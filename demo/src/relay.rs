@@ -8,6 +8,7 @@
 //! | [`Mode::Stall`] | accepted, then nothing | stops, comes late | stops, comes late |
 //! | [`Mode::Mute`] | go through | passes | swallowed |
 //! | [`Mode::Deaf`] | go through | swallowed | passes |
+//! | [`Mode::Slow`] | go through | so many bytes a second, all together | the same |
 //!
 //! When a mode ends, every connection that lost something in it is **reset**, on both sides: in
 //! `Hole` all of them (what was sent meanwhile never arrives; the TCP of a real link would have
@@ -21,6 +22,7 @@
 
 mod connection;
 mod listen;
+mod pace;
 mod state;
 
 use std::{
@@ -52,13 +54,15 @@ pub enum Mode {
     Mute,
     /// Requests are swallowed; what the server says arrives.
     Deaf,
+    /// Everything passes at so many bytes per second in each direction, all connections together.
+    Slow(u32),
 }
 
 impl Mode {
     /// What becomes of bytes from the client to the server.
     fn up(self) -> Flow {
         match self {
-            Self::Pass | Self::Mute => Flow::Pass,
+            Self::Pass | Self::Mute | Self::Slow(_) => Flow::Pass,
             Self::Refuse | Self::Hole | Self::Stall => Flow::Stop,
             Self::Deaf => Flow::Swallow,
         }
@@ -67,9 +71,17 @@ impl Mode {
     /// What becomes of bytes from the server to the client.
     fn down(self) -> Flow {
         match self {
-            Self::Pass | Self::Deaf => Flow::Pass,
+            Self::Pass | Self::Deaf | Self::Slow(_) => Flow::Pass,
             Self::Refuse | Self::Hole | Self::Stall => Flow::Stop,
             Self::Mute => Flow::Swallow,
+        }
+    }
+
+    /// The bytes per second of each direction, if they are bounded.
+    fn rate(self) -> Option<u32> {
+        match self {
+            Self::Slow(rate) => Some(rate.max(1)),
+            _ => None,
         }
     }
 }
@@ -119,6 +131,7 @@ struct Counters {
 struct Direction {
     passed: AtomicU64,
     swallowed: AtomicU64,
+    pace: pace::Pace,
 }
 
 impl Direction {

@@ -143,3 +143,19 @@ async fn the_load_keeps_to_its_rate_and_stops_when_asked() {
     let record = load.stop().await;
     assert!(record.ops.len() as u64 >= progress.acknowledged);
 }
+
+#[tokio::test]
+async fn a_load_that_goes_on_numbers_after_the_one_before_and_is_judged_with_it() {
+    let (till, _dir) = till().await;
+    let few = LoadOptions { writes_per_session: Some(3), ..options(till.addr()) };
+    let mut record = Load::start(few.clone()).finish().await;
+    let more = LoadOptions { writes_per_session: Some(7), read_every: 1, ..few };
+    let load = Load::go_on(more, &record);
+    let later = load.finish().await;
+    assert!(later.ops.iter().all(|op| !op.stale && op.outcome == Outcome::Ok), "{later:?}");
+    record.extend(later);
+    let replica = Replica::fetch(till.addr()).await.unwrap();
+    let verdict = check(&record.histories(), &replica, &replica);
+    assert_eq!(verdict.broken(), [""; 0], "{:?}", verdict.examples);
+    assert_eq!(verdict.acknowledged, 7 * record.histories().len() as u64);
+}

@@ -292,6 +292,24 @@ async fn deaf_swallows_requests_and_lets_the_server_speak() {
 }
 
 #[tokio::test]
+async fn a_slow_link_passes_so_many_bytes_a_second_over_all_connections() {
+    let pair = Pair::new().await;
+    let (mut one, mut to_one) = pair.connect().await;
+    let (mut two, mut to_two) = pair.connect().await;
+    pair.set(Mode::Slow(20_000)).await;
+    let text = "x".repeat(5_000);
+    let begun = tokio::time::Instant::now();
+    tokio::join!(send(&mut one, &text), send(&mut two, &text));
+    tokio::join!(expect(&mut to_one, &text), expect(&mut to_two, &text));
+    let took = begun.elapsed();
+    // The last turn begins after all the others have passed.
+    assert!(took >= Duration::from_millis(420), "10 kB at 20 kB/s took {took:?}");
+    pair.set(Mode::Pass).await;
+    let text = "y".repeat(500_000);
+    let ((), ()) = tokio::join!(send(&mut one, &text), expect(&mut to_one, &text));
+}
+
+#[tokio::test]
 async fn a_server_that_refuses_shows_as_a_reset() {
     let pair = Pair::new().await;
     let Pair { relay, listener } = pair;

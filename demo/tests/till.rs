@@ -192,3 +192,24 @@ async fn what_was_answered_survives_kill_9() {
     assert_eq!((after.count, &after.chain), (20, &before.chain));
     assert_eq!(caller.labels("s1").await.last().unwrap(), "w20");
 }
+
+#[tokio::test]
+async fn a_till_that_is_asked_to_dies_once_before_recording_or_answering_or_after() {
+    for (moment, recorded, answered) in
+        [("before", false, false), ("recorded", true, false), ("answered", true, true)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let till = Path::new(env!("CARGO_BIN_EXE_till"));
+        let mut till = TillCommand::new(till, dir.path(), "primary").start().await.unwrap();
+        let caller = Caller::new(till.addr());
+        let path = format!("/die-at/primary/{moment}");
+        assert_eq!(caller.send(Method::POST, &path, "s1", "x").await.is_ok(), answered, "{moment}");
+        tokio::time::timeout(Duration::from_secs(10), till.ended()).await.unwrap().unwrap();
+        till.restart().await.unwrap();
+        let caller = Caller::new(till.addr());
+        assert_eq!(caller.labels("s1").await.len(), usize::from(recorded), "{moment}");
+        // Redone, it lives; and so does its twin of another name.
+        assert_eq!(caller.post(&path, "s1", "x").await.0, StatusCode::OK);
+        assert_eq!(caller.post("/die-at/secondary/before", "s1", "y").await.0, StatusCode::OK);
+    }
+}

@@ -11,6 +11,8 @@ pub enum Metric {
     Refused,
     /// Gateway: writes whose client was told that the result is not known yet.
     MaybeDone,
+    /// Gateway: writes whose client left before their answer.
+    Abandoned,
     /// Gateway: repeated writes answered with the remembered response.
     Remembered,
     /// Gateway: repeated writes answered with the status alone.
@@ -29,6 +31,16 @@ pub enum Metric {
     GuardInDoubt,
     /// Guard: writes without a number, refused.
     GuardUnnumbered,
+    /// Guard: writes that opened an epoch which follows from nothing.
+    GuardForced,
+    /// Guard: writes not run because another one has their number.
+    GuardConflict,
+    /// Guard: writes of an epoch that is over, not run.
+    GuardStaleEpoch,
+    /// Guard: writes turned back because the journal is not seeded.
+    GuardUnseeded,
+    /// Guard: reads refused because their replica has not run what they must see.
+    GuardStaleReads,
     /// Both: sessions that fell out of the slot table.
     TableEvictions,
     /// Both: replies to requests that are no longer held.
@@ -39,11 +51,12 @@ pub enum Metric {
 
 impl Metric {
     /// Every counter, in the order of its index.
-    pub const ALL: [Metric; 16] = [
+    pub const ALL: [Metric; 22] = [
         Metric::HeadersRemoved,
         Metric::Appended,
         Metric::Refused,
         Metric::MaybeDone,
+        Metric::Abandoned,
         Metric::Remembered,
         Metric::Forgotten,
         Metric::HeldTimeouts,
@@ -53,6 +66,11 @@ impl Metric {
         Metric::GuardGap,
         Metric::GuardInDoubt,
         Metric::GuardUnnumbered,
+        Metric::GuardForced,
+        Metric::GuardConflict,
+        Metric::GuardStaleEpoch,
+        Metric::GuardUnseeded,
+        Metric::GuardStaleReads,
         Metric::TableEvictions,
         Metric::LateReplies,
         Metric::StreamsOpened,
@@ -65,6 +83,7 @@ impl Metric {
             Metric::Appended => "reprise.appended",
             Metric::Refused => "reprise.refused",
             Metric::MaybeDone => "reprise.maybe_done",
+            Metric::Abandoned => "reprise.abandoned",
             Metric::Remembered => "reprise.remembered",
             Metric::Forgotten => "reprise.forgotten",
             Metric::HeldTimeouts => "reprise.held_timeouts",
@@ -74,6 +93,11 @@ impl Metric {
             Metric::GuardGap => "reprise.guard_gap",
             Metric::GuardInDoubt => "reprise.guard_in_doubt",
             Metric::GuardUnnumbered => "reprise.guard_unnumbered",
+            Metric::GuardForced => "reprise.guard_forced",
+            Metric::GuardConflict => "reprise.guard_conflict",
+            Metric::GuardStaleEpoch => "reprise.guard_stale_epoch",
+            Metric::GuardUnseeded => "reprise.guard_unseeded",
+            Metric::GuardStaleReads => "reprise.guard_stale_reads",
             Metric::TableEvictions => "reprise.table_evictions",
             Metric::LateReplies => "reprise.late_replies",
             Metric::StreamsOpened => "reprise.streams_opened",
@@ -91,6 +115,15 @@ mod tests {
     use super::*;
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn the_documentation_lists_exactly_these_counters() {
+        let prefix = "| `wasmcustom.";
+        let listed = include_str!("../../docs/metrics.md").lines();
+        let listed: Vec<_> =
+            listed.filter_map(|line| line.strip_prefix(prefix)?.split('`').next()).collect();
+        assert_eq!(listed, Metric::ALL.map(Metric::name));
+    }
 
     #[test]
     fn every_counter_stands_at_its_index_and_names_differ() {

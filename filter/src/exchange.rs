@@ -51,6 +51,11 @@ impl HttpContext for ExchangeContext {
             return Action::Pause;
         };
         let headers = headers(MapType::HttpRequestHeaders);
+        #[cfg(feature = "panic-on-demand")]
+        {
+            crate::panics::told(self.id, &headers);
+            crate::panics::at(self.id, "headers");
+        }
         let flow =
             worker.event(self.id, |role, cx| role.request_headers(cx, self.id, headers, end));
         action(flow)
@@ -60,6 +65,8 @@ impl HttpContext for ExchangeContext {
         let Some(worker) = &self.worker else {
             return Action::Pause;
         };
+        #[cfg(feature = "panic-on-demand")]
+        crate::panics::at(self.id, "body");
         let body = || buffer(BufferType::HttpRequestBody, size);
         let flow =
             worker.event(self.id, |role, cx| role.request_body(cx, self.id, size, end, body));
@@ -78,6 +85,8 @@ impl HttpContext for ExchangeContext {
         let Some(worker) = &self.worker else {
             return Action::Continue;
         };
+        #[cfg(feature = "panic-on-demand")]
+        crate::panics::at(self.id, "response");
         let headers = headers(MapType::HttpResponseHeaders);
         action(worker.event(self.id, |role, cx| role.response_headers(cx, self.id, &headers)))
     }

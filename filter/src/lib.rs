@@ -23,6 +23,8 @@
 mod carry_out;
 mod exchange;
 mod host;
+#[cfg(feature = "panic-on-demand")]
+mod panics;
 mod role;
 mod root;
 mod worker;

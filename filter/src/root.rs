@@ -78,6 +78,8 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
+        #[cfg(feature = "panic-on-demand")]
+        crate::panics::at_tick();
         if let Some(worker) = &self.worker {
             worker.event(self.id, |role, cx| role.tick(cx));
         }

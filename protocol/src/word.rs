@@ -1,7 +1,7 @@
 //! The guard's word: what the guard before a replica says of a request.
 //!
 //! Text form, version 1: `v=1;replica=R;verdict=V` and, where they apply, `number=E.N`,
-//! `status=S`, `digest=H`, `at=E.N.L`, `journal=H`.
+//! `status=S`, `digest=H`, `at=E.N.L`, `journal=H`, `unseeded`.
 
 use crate::ids::Incarnation;
 use crate::number::{Digest, Number, Position};
@@ -85,6 +85,8 @@ pub struct Word {
     pub at: Option<Position>,
     /// The incarnation of the replica's journal.
     pub journal: Incarnation,
+    /// The journal came in place of one that is lost, and runs nothing until it is seeded.
+    pub unseeded: bool,
 }
 
 impl Word {
@@ -98,6 +100,7 @@ impl Word {
             digest: Digest::default(),
             at: None,
             journal: Incarnation::UNKNOWN,
+            unseeded: false,
         }
     }
 
@@ -129,6 +132,7 @@ impl Word {
                 None => Incarnation::UNKNOWN,
                 Some(v) => Incarnation(text::unhex(v)?),
             },
+            unseeded: get("unseeded").is_some(),
         })
     }
 }
@@ -147,6 +151,9 @@ impl fmt::Display for Word {
         }
         if self.journal.is_known() {
             write!(f, ";journal={}", self.journal)?;
+        }
+        if self.unseeded {
+            f.write_str(";unseeded")?;
         }
         Ok(())
     }

@@ -5,12 +5,17 @@
 #![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
 pub mod client;
+pub mod direct;
 pub mod host_calls;
+pub mod raw;
+pub mod roaming;
 pub mod scenario;
+
+pub use xtask::faults;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use client::{Answer, Client};
-use demo::check::{Replica, Verdict, check};
+use demo::check::{History, Replica, Sent, Verdict, check};
 use demo::load::{Load, LoadOptions, Record};
 use demo::relay::{Mode, Relay};
 use demo::till::{TillCommand, TillProcess};
@@ -19,7 +24,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use xtask::stack::{PortBlock, Stack, StackOptions};
+use xtask::stack::{PortBlock, Process, Stack, StackOptions};
 
 /// How long a silent primary may take in these tests, milliseconds.
 pub const DETECT_MS: u64 = 1000;
@@ -147,16 +152,59 @@ impl Sites {
 
     /// Waits for the drain, and judges both replicas by what a load has noted.
     pub async fn judge_record(&self, record: &Record) -> Result<Verdict> {
+        let stale = record.ops.iter().filter(|op| op.stale).count();
+        ensure!(stale == 0, "{stale} reads did not show an acknowledged write");
+        self.judge_histories(&record.histories()).await
+    }
+
+    /// Waits for the drain, and judges both replicas by what was sent and acknowledged.
+    pub async fn judge_histories(&self, histories: &[History]) -> Result<Verdict> {
         self.drained().await?;
         let primary = Replica::fetch(self.primary.addr()).await?;
         let secondary = Replica::fetch(self.secondary.addr()).await?;
-        let verdict = check(&record.histories(), &primary, &secondary);
+        let verdict = check(histories, &primary, &secondary);
         let broken = verdict.broken();
         ensure!(broken.is_empty(), "promises broken: {broken:?}; {:?}", verdict.examples);
-        let stale = record.ops.iter().filter(|op| op.stale).count();
-        ensure!(stale == 0, "{stale} reads did not show an acknowledged write");
         ensure!(verdict.acknowledged > 0, "nothing was acknowledged");
         Ok(verdict)
+    }
+
+    /// Judges a load beside sessions of which it knows nothing: of those, only that both replicas
+    /// ran the same writes, each once and in one order.
+    pub async fn judge_beside(&self, record: &Record) -> Result<Verdict> {
+        self.drained().await?;
+        let stale = record.ops.iter().filter(|op| op.stale).count();
+        ensure!(stale == 0, "{stale} reads did not show an acknowledged write");
+        let mut histories = record.histories();
+        for (session, held) in Replica::fetch(self.primary.addr()).await?.sessions {
+            if histories.iter().all(|known| known.session != session) {
+                let sent = |label| Sent { label, start_us: 0, acknowledged_us: None };
+                let writes = held.labels.into_iter().map(sent).collect();
+                histories.push(History { session, writes });
+            }
+        }
+        self.judge_histories(&histories).await
+    }
+
+    /// Every number that the log gave out was run once at each replica, or withdrawn: none was
+    /// given out twice, none was skipped. Only where the log has not been restarted.
+    pub async fn every_number_ran_once(&self) -> Result<()> {
+        let log = self.log().await?;
+        let given = log["numbered"].as_u64().zip(log["withdrawn"].as_u64());
+        let given = given.map(|(numbered, withdrawn)| numbered - withdrawn);
+        for till in [&self.primary, &self.secondary] {
+            let ran = Replica::fetch(till.addr()).await?.writes();
+            ensure!(Some(ran) == given, "{ran} ran of {given:?} numbers: {log}");
+        }
+        Ok(())
+    }
+
+    /// A counter of an Envoy's filters, by its name without `reprise.`; 0 where it never counted.
+    pub async fn counter(&self, envoy: Process, name: &str) -> Result<u64> {
+        let name = format!("wasmcustom.reprise.{name}: ");
+        let stats = xtask::stack::http::get(self.stack.admin(envoy)?, "/stats").await?.text();
+        let value = stats.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok());
+        Ok(value.unwrap_or(0))
     }
 
     /// Both tills hold exactly these labels of a session, in this order.
@@ -209,19 +257,17 @@ impl Sites {
         }
     }
 
-    /// Plays the operator who has seen that a session's write in doubt ran at both replicas.
-    pub async fn resolve_both(&self, session: &str) -> Result<()> {
-        for (replica, admin) in
-            [("primary", self.stack.journal_admin), ("secondary", self.stack.log_admin)]
+    /// Plays the operator who knows which write of a session is in doubt at both replicas.
+    pub async fn resolve_both(&self, session: &str, label: &str) -> Result<()> {
+        for (till, admin) in
+            [(&self.primary, self.stack.journal_admin), (&self.secondary, self.stack.log_admin)]
         {
+            let has_run = labels(till, session).await?.iter().any(|ran| ran == label);
+            let action = if has_run { "skip" } else { "redo" };
             let journal = status_of(admin).await?["journal"].take();
-            for doubt in journal["in_doubt"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter(|d| d["session"] == session)
-            {
-                let body = serde_json::json!({"session": session, "number": doubt["number"], "replica": replica, "action": "skip"});
+            let doubts = journal["in_doubt"].as_array().into_iter().flatten();
+            for doubt in doubts.filter(|d| d["session"] == session) {
+                let body = serde_json::json!({"session": session, "number": doubt["number"], "action": action});
                 let answer = xtask::stack::http::post(admin, "/resolve", &body.to_string()).await?;
                 ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
             }
@@ -250,7 +296,7 @@ impl Sites {
 }
 
 /// What a till has of a session now, in order.
-async fn labels(till: &TillProcess, session: &str) -> Result<Vec<String>> {
+pub async fn labels(till: &TillProcess, session: &str) -> Result<Vec<String>> {
     let path = format!("/_till/session?id={session}");
     Ok(demo::fetch::get_json::<demo::till::Labels>(till.addr(), &path).await?.labels)
 }

@@ -1,11 +1,12 @@
 //! What CI runs: `ci` and `test`, as steps that all run, each timed, with a summary.
 
 use std::fmt::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::chaos::{self, ChaosArgs};
 use crate::sim::{self, SimArgs};
 use crate::tools::{self, ENVOY_BIN, REPRISE_BIN, REPRISE_FILTER, Tools, on_path};
 use crate::{repo, tidy};
@@ -25,22 +26,28 @@ pub enum Step {
     Sim,
     /// End to end on real Envoy.
     E2e,
+    /// Two minutes of faults on the whole stack, by a plan that is the same each time.
+    Chaos,
     /// The benches compile.
     Benches,
     /// Edges, sources, documentation.
     Tidy,
 }
 
-const TEST: [Step; 8] = [
+const TEST: [Step; 9] = [
     Step::Units,
     Step::Examples,
     Step::Wasm,
     Step::Build,
     Step::Sim,
     Step::E2e,
+    Step::Chaos,
     Step::Benches,
     Step::Tidy,
 ];
+
+/// The plan of the step `chaos`.
+const CHAOS_SEED: u64 = 1;
 
 /// Runs the steps of `test`: all, or those named. An error if any failed.
 pub fn test(only: &[Step]) -> Result<()> {
@@ -69,6 +76,7 @@ impl Step {
             Self::Build => "build",
             Self::Sim => "sim",
             Self::E2e => "e2e",
+            Self::Chaos => "chaos",
             Self::Benches => "benches",
             Self::Tidy => "tidy",
         }
@@ -82,6 +90,7 @@ impl Step {
             Self::Build => build(),
             Self::Sim => simulate(),
             Self::E2e => e2e(),
+            Self::Chaos => chaos(),
             Self::Benches => run(repo::cargo().args(["bench", "--no-run", "--package=benches"])),
             Self::Tidy => tidy::run(),
         }
@@ -178,6 +187,15 @@ fn e2e() -> Result<()> {
         .env(ENVOY_BIN, &tools.envoy)
         .env(REPRISE_BIN, &tools.reprise)
         .env(REPRISE_FILTER, &tools.filter))
+}
+
+fn chaos() -> Result<()> {
+    let args = ChaosArgs { minutes: 2, seed: Some(CHAOS_SEED), store: None, keep: None };
+    let code = tokio::runtime::Runtime::new()?.block_on(chaos::run(args))?;
+    if code != ExitCode::SUCCESS {
+        bail!("a promise is broken, see above");
+    }
+    Ok(())
 }
 
 /// nextest where it is installed, else `cargo test`; without the examples in documentation.

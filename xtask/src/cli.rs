@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::chaos::ChaosArgs;
 use crate::demo::DemoArgs;
 use crate::fuzz::FuzzArgs;
 use crate::mutants::MutantsArgs;
@@ -36,6 +37,8 @@ pub enum Task {
     Sim(SimArgs),
     /// Plant bugs one by one and see that the simulator finds each of them.
     Mutants(MutantsArgs),
+    /// Kill, freeze and cut off parts of the whole stack under load, and see that nothing is lost.
+    Chaos(ChaosArgs),
     /// Let libFuzzer look for bytes that make something panic.
     Fuzz(FuzzArgs),
 }

@@ -4,7 +4,7 @@
 //! The parts come from the crate `demo` and from [`crate::stack`]; here they are put together.
 
 mod drive;
-mod stage;
+pub(crate) mod stage;
 mod watch;
 
 use std::path::{Path, PathBuf};

@@ -10,9 +10,11 @@
 // So that `demo` may say `xtask::` here as the tests do.
 extern crate self as xtask;
 
+pub mod chaos;
 pub mod checks;
 pub mod cli;
 pub mod demo;
+pub mod faults;
 pub mod fuzz;
 pub mod mutants;
 pub mod repo;

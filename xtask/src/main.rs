@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use xtask::cli::{Cli, Task};
-use xtask::{checks, demo, fuzz, mutants, sim, tidy, tools, up};
+use xtask::{chaos, checks, demo, fuzz, mutants, sim, tidy, tools, up};
 
 fn main() -> ExitCode {
     match run(Cli::parse().task) {
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Demo(args) => return runtime()?.block_on(demo::run(args)),
+        Task::Chaos(args) => return runtime()?.block_on(chaos::run(args)),
         Task::Up(args) => runtime()?.block_on(up::run(args))?,
         Task::Test(args) => checks::test(&args.steps)?,
         Task::Ci(args) => checks::ci(args.lint_only)?,

@@ -19,6 +19,7 @@
 
 mod bare;
 mod files;
+mod hot;
 pub mod http;
 mod options;
 mod ports;
@@ -44,7 +45,7 @@ pub use ports::PortBlock;
 pub use times::Times;
 
 use crate::tools::Tools;
-use files::Places;
+use files::{Places, Second};
 use process::{Child, Spec, wait_exit};
 
 /// How long an ordered end may take before it is forced.
@@ -61,10 +62,12 @@ pub enum Process {
     EdgeReprise,
     /// The primary's journal.
     CloudReprise,
+    /// As the edge's Envoy, beside it: only with [`StackOptions::second_gateway`].
+    SecondEnvoy,
 }
 
 impl Process {
-    /// All of them, in the order in which they are started.
+    /// Those that every stack has, in the order in which they are started.
     pub const ALL: [Self; 4] =
         [Self::CloudReprise, Self::EdgeReprise, Self::CloudEnvoy, Self::EdgeEnvoy];
 
@@ -75,6 +78,7 @@ impl Process {
             Self::CloudEnvoy => "cloud-envoy",
             Self::EdgeReprise => "edge-reprise",
             Self::CloudReprise => "cloud-reprise",
+            Self::SecondEnvoy => "second-envoy",
         }
     }
 }
@@ -90,6 +94,8 @@ pub struct Stack {
     pub guard_secondary: SocketAddr,
     /// The delivery listener.
     pub delivery: SocketAddr,
+    /// Where clients of the second Envoy go, and its admin page.
+    pub second: Option<(SocketAddr, SocketAddr)>,
     /// The edge Envoy's admin page.
     pub edge_admin: SocketAddr,
     /// The cloud Envoy's admin page.
@@ -105,6 +111,8 @@ pub struct Stack {
     /// Where configurations, logs and stores are.
     pub data: PathBuf,
     children: Mutex<BTreeMap<Process, Child>>,
+    /// Envoys that were restarted hot and have not ended yet.
+    elders: Mutex<Vec<Child>>,
     _ports: PortBlock,
 }
 
@@ -125,17 +133,21 @@ impl Stack {
         options.data = options.data.canonicalize()?;
         let mut ports = PortBlock::reserve()?;
         let places = places(&options, &mut ports)?;
-        files::write(&options, &places, &tools.filter)?;
+        files::write(&options, &places, options.filter.as_deref().unwrap_or(&tools.filter))?;
         let stack = Self::placed(&places, options.data.clone(), ports);
-        for process in Process::ALL {
-            let spec = spec(process, &options, tools);
+        for process in Process::ALL.into_iter().chain(places.second.map(|_| Process::SecondEnvoy)) {
+            let spec = spec(process, &options, tools, &places);
             stack.children().insert(process, Child::spawn(&spec)?);
             // The two reprise first, then the Envoys that connect to them.
-            if process == Process::EdgeReprise {
-                stack.ready(Process::CloudReprise).await?;
-                stack.ready(Process::EdgeReprise).await?;
-            } else if process == Process::CloudEnvoy || process == Process::EdgeEnvoy {
-                stack.ready(process).await?;
+            match process {
+                Process::CloudReprise => {}
+                Process::EdgeReprise => {
+                    stack.ready(Process::CloudReprise).await?;
+                    stack.ready(Process::EdgeReprise).await?;
+                }
+                Process::CloudEnvoy | Process::EdgeEnvoy | Process::SecondEnvoy => {
+                    stack.ready(process).await?;
+                }
             }
         }
         // A replica may be away when a stack starts, so this is awaited but not demanded.
@@ -150,6 +162,7 @@ impl Stack {
             cloud: local(places.guard_primary),
             guard_secondary: local(places.guard_secondary),
             delivery: local(places.delivery),
+            second: places.second.map(|s| (local(s.clients), local(s.admin))),
             edge_admin: local(places.edge_admin),
             cloud_admin: local(places.cloud_admin),
             log_grpc: local(places.log_grpc),
@@ -158,6 +171,7 @@ impl Stack {
             journal_admin: local(places.journal_admin),
             data,
             children: Mutex::default(),
+            elders: Mutex::default(),
             _ports: ports,
         }
     }
@@ -177,7 +191,7 @@ impl Stack {
     pub async fn restart(&self, process: Process) -> Result<()> {
         self.kill(process).await?;
         let spec = self.child(process, |child| child.spec().clone())?;
-        let child = Child::spawn(&spec)?;
+        let child = Child::spawn(&hot::cold(spec))?;
         self.children().insert(process, child);
         self.ready(process).await
     }
@@ -202,16 +216,16 @@ impl Stack {
         matches!(self.child(process, Child::ended), Ok(None))
     }
 
+    /// Waits until a process has ended, and says how.
+    pub async fn exit(&self, process: Process) -> Result<ExitStatus> {
+        let mut exited = self.child(process, Child::exit)?;
+        let status = *exited.wait_for(Option::is_some).await?;
+        status.ok_or_else(|| anyhow!("{} ended without a status", process.name()))
+    }
+
     /// Waits until any process has ended, and says which and how.
     pub async fn any_exit(&self) -> Result<(Process, ExitStatus)> {
-        let exit = |process| {
-            let exited = self.child(process, Child::exit);
-            async move {
-                let mut exited = exited?;
-                let status = *exited.wait_for(Option::is_some).await?;
-                Ok((process, status.ok_or_else(|| anyhow!("ended without a status"))?))
-            }
-        };
+        let exit = async |process| Ok((process, self.exit(process).await?));
         tokio::select! {
             ended = exit(Process::EdgeEnvoy) => ended,
             ended = exit(Process::CloudEnvoy) => ended,
@@ -222,6 +236,10 @@ impl Stack {
 
     /// Ends everything in order: the Envoys, then what they report to.
     pub async fn shutdown(&self) -> Result<()> {
+        self.elders().clear();
+        if self.second.is_some() {
+            self.terminate(Process::SecondEnvoy).await?;
+        }
         for process in Process::ALL.into_iter().rev() {
             self.terminate(process).await?;
         }
@@ -272,6 +290,10 @@ impl Stack {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn elders(&self) -> MutexGuard<'_, Vec<Child>> {
+        self.elders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn child<T>(&self, process: Process, ask: impl FnOnce(&Child) -> T) -> Result<T> {
         let children = self.children();
         let child = children.get(&process);
@@ -295,14 +317,27 @@ impl Stack {
         }
     }
 
+    /// The admin page of a process.
+    pub fn admin(&self, process: Process) -> Result<SocketAddr> {
+        Ok(match process {
+            Process::EdgeEnvoy => self.edge_admin,
+            Process::CloudEnvoy => self.cloud_admin,
+            Process::EdgeReprise => self.log_admin,
+            Process::CloudReprise => self.journal_admin,
+            Process::SecondEnvoy => self.second.context("there is no second Envoy")?.1,
+        })
+    }
+
     async fn ready(&self, process: Process) -> Result<()> {
-        let (admin, path, listeners) = match process {
+        let admin = self.admin(process)?;
+        let (path, listeners) = match process {
             Process::EdgeEnvoy => {
-                (self.edge_admin, "/ready", vec![self.clients, self.guard_secondary, self.delivery])
+                ("/ready", vec![self.clients, self.guard_secondary, self.delivery])
             }
-            Process::CloudEnvoy => (self.cloud_admin, "/ready", vec![self.cloud]),
-            Process::EdgeReprise => (self.log_admin, "/healthz", vec![self.log_grpc]),
-            Process::CloudReprise => (self.journal_admin, "/healthz", vec![self.journal_grpc]),
+            Process::CloudEnvoy => ("/ready", vec![self.cloud]),
+            Process::SecondEnvoy => ("/ready", self.second.iter().map(|(c, _)| *c).collect()),
+            Process::EdgeReprise => ("/healthz", vec![self.log_grpc]),
+            Process::CloudReprise => ("/healthz", vec![self.journal_grpc]),
         };
         let exited = self.child(process, Child::exit)?;
         let Err(error) = ready::wait(exited, admin, path, &listeners).await else {
@@ -334,18 +369,29 @@ fn places(options: &StackOptions, ports: &mut PortBlock) -> Result<Places> {
         log_admin: ports.take()?,
         journal_grpc: ports.take()?,
         journal_admin: ports.take()?,
+        second: match options.second_gateway {
+            false => None,
+            true => Some(Second {
+                clients: ports.take()?,
+                delivery: ports.take()?,
+                guard_secondary: ports.take()?,
+                admin: ports.take()?,
+            }),
+        },
     })
 }
 
-fn spec(process: Process, options: &StackOptions, tools: &Tools) -> Spec {
+fn spec(process: Process, options: &StackOptions, tools: &Tools, places: &Places) -> Spec {
     let config = |name: &str| options.data.join(name);
+    let envoy = |file: &str, port: u16| {
+        let family = |overlap_s| hot::Family { base_id: port, overlap_s };
+        let family = options.hot_restart_s.map(family);
+        envoy_spec(process.name(), tools, &config(file), &options.data, options.workers, family)
+    };
     let spec = match process {
-        Process::EdgeEnvoy => {
-            envoy_spec(process.name(), tools, &config("edge.yaml"), &options.data, options.workers)
-        }
-        Process::CloudEnvoy => {
-            envoy_spec(process.name(), tools, &config("cloud.yaml"), &options.data, options.workers)
-        }
+        Process::EdgeEnvoy => envoy("edge.yaml", places.edge_admin),
+        Process::CloudEnvoy => envoy("cloud.yaml", places.cloud_admin),
+        Process::SecondEnvoy => envoy("second.yaml", places.second.map_or(0, |s| s.admin)),
         Process::EdgeReprise => {
             reprise_spec(process.name(), tools, &config("edge.toml"), &options.data)
         }
@@ -366,12 +412,23 @@ fn reprise_spec(name: &'static str, tools: &Tools, config: &Path, data: &Path) -
     }
 }
 
-fn envoy_spec(name: &'static str, tools: &Tools, config: &Path, data: &Path, workers: u32) -> Spec {
+fn envoy_spec(
+    name: &'static str,
+    tools: &Tools,
+    config: &Path,
+    data: &Path,
+    workers: u32,
+    family: Option<hot::Family>,
+) -> Spec {
     let mut args: Vec<std::ffi::OsString> = vec!["-c".into(), config.into()];
-    // Several Envoys on one machine: without hot restart they share nothing. The filter's own
-    // log is of interest from info on.
-    args.extend(["--disable-hot-restart", "--concurrency"].map(Into::into));
+    // Several Envoys on one machine: without hot restart they share nothing.
+    match family {
+        None => args.push("--disable-hot-restart".into()),
+        Some(family) => args.extend(family.args()),
+    }
+    args.push("--concurrency".into());
     args.push(workers.max(1).to_string().into());
+    // The filter's own log is of interest from info on.
     args.extend(["-l", "warning", "--component-log-level", "wasm:info"].map(Into::into));
     Spec {
         name,

@@ -1,9 +1,11 @@
 //! What compilers and lints do not check: the edges between crates, the shape of the sources,
-//! the chain of timeouts, and that the documentation names only what exists.
+//! the chain of timeouts, and that the documentation names only what exists
+//! and only what a test shows.
 
 mod commands;
 mod docs;
 mod edges;
+mod shown;
 mod sources;
 mod times;
 
@@ -19,6 +21,7 @@ pub fn run() -> Result<()> {
     let mut problems = edges::check()?;
     problems.extend(sources::check(&tree)?);
     problems.extend(docs::check(&tree)?);
+    problems.extend(shown::check(&tree)?);
     problems.extend(times::check(&tree)?);
     for problem in &problems {
         eprintln!("tidy: {problem}");

@@ -13,7 +13,8 @@ use anyhow::{Result, anyhow, bail};
 
 pub(crate) use build::run;
 pub use build::{
-    build_filter, build_host_sim, build_mutants, build_probe_filter, build_service, fingerprint,
+    build_filter, build_host_sim, build_mutants, build_panicking_filter, build_probe_filter,
+    build_service, fingerprint,
 };
 pub use envoy::find_envoy;
 pub use fuzzer::cargo_fuzz;

@@ -73,6 +73,19 @@ pub struct Record {
 }
 
 impl Record {
+    /// Takes over what a later load has noted that went on with the same sessions.
+    pub fn extend(&mut self, later: Record) {
+        if self.ops.is_empty() {
+            *self = later;
+            return;
+        }
+        let since_us = later.start_unix_ms.saturating_sub(self.start_unix_ms) * 1000;
+        // They come after all that is here, even if the clock was set back between the two.
+        let since_us = self.ops.iter().map(Op::end_us).fold(since_us, u64::max);
+        let moved = |op: Op| Op { start_us: op.start_us + since_us, ..op };
+        self.ops.extend(later.ops.into_iter().map(moved));
+    }
+
     /// The writes per session, for the checker.
     #[must_use]
     pub fn histories(&self) -> Vec<History> {

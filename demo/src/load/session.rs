@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{Kind, Op, Outcome, Shared, client::Client, record};
+use super::{Kind, Op, Outcome, Record, Shared, client::Client, record};
 
 /// What the lanes of a session know together.
 #[derive(Debug, Default)]
@@ -22,6 +22,25 @@ struct Known {
     last: u64,
 }
 
+impl Known {
+    fn of(index: u32, record: &Record) -> Self {
+        let mut known = Self::default();
+        let writes = record.ops.iter().filter(|op| op.session == index && op.kind == Kind::Write);
+        for write in writes {
+            known.sent = known.sent.max(write.number);
+            if write.outcome == Outcome::Ok {
+                known.acknowledge(write.number);
+            }
+        }
+        known
+    }
+
+    fn acknowledge(&mut self, number: u64) {
+        self.acknowledged += 1;
+        self.last = self.last.max(number);
+    }
+}
+
 #[derive(Debug)]
 struct Session {
     index: u32,
@@ -32,10 +51,12 @@ struct Session {
     known: Mutex<Known>,
 }
 
-/// The lanes of the session `index`, as futures that give what they did.
+/// The lanes of the session `index`, which has done what is recorded, as futures that give what
+/// they did.
 pub fn lanes(
     index: u32,
     shared: &Arc<Shared>,
+    before: &Record,
 ) -> Vec<impl Future<Output = Vec<Op>> + Send + use<>> {
     let options = &shared.options;
     let mut entropy = [0; 8];
@@ -46,7 +67,7 @@ pub fn lanes(
         shared: Arc::clone(shared),
         client: Client::new(&format!("{}{index}", options.prefix), options),
         key: format!("{:016x}", u64::from_be_bytes(entropy)),
-        known: Mutex::default(),
+        known: Mutex::new(Known::of(index, before)),
     });
     let lanes = options.in_flight.max(1);
     let all = u64::from(lanes) * u64::from(options.sessions);
@@ -157,10 +178,7 @@ impl Session {
             error: answer.error,
         };
         if op.outcome == Outcome::Ok {
-            self.known(|known| {
-                known.acknowledged += 1;
-                known.last = known.last.max(number);
-            });
+            self.known(|known| known.acknowledge(number));
         }
         self.shared.count(&op);
         op

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    Counters, Flow, Mode,
+    Counters, Direction, Flow, Mode,
     state::{Life, State, Way},
 };
 
@@ -139,7 +139,7 @@ enum Step {
     WaitForRoom,
 }
 
-impl Pump<'_> {
+impl<'a> Pump<'a> {
     async fn run(mut self, from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> Result<(), Stopped> {
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
@@ -176,9 +176,10 @@ impl Pump<'_> {
 
     async fn forward(&mut self, to: &WriteHalf<'_>, mut bytes: &[u8]) -> Result<(), Stopped> {
         while !bytes.is_empty() {
-            match self.step(bytes.len() as u64, || to.try_write(bytes))? {
+            let turn = self.turn(bytes).await?;
+            match self.step(turn.len() as u64, || to.try_write(turn))? {
                 Step::Passed(written) => bytes = &bytes[written..],
-                Step::Swallowed => return Ok(()),
+                Step::Swallowed => bytes = &bytes[turn.len()..],
                 Step::WaitForMode => self.change().await?,
                 Step::WaitForRoom => tokio::select! {
                     ready = to.writable() => ready.map_err(|_| Stopped::Receiver(self.way))?,
@@ -189,20 +190,36 @@ impl Pump<'_> {
         Ok(())
     }
 
+    /// What of `bytes` may go now; on a slow link, waits for a turn. A change of the mode ends the
+    /// wait, and what was waited for then goes in the new one.
+    async fn turn<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Stopped> {
+        let Some(rate) = self.states.borrow_and_update().mode().rate() else { return Ok(bytes) };
+        let (length, begin) = self.direction().pace.turn(bytes.len(), rate);
+        tokio::select! {
+            () = tokio::time::sleep_until(begin) => {}
+            change = self.states.changed() => change.map_err(|_| Stopped::Doomed)?,
+        }
+        Ok(&bytes[..length])
+    }
+
+    fn direction(&self) -> &'a Direction {
+        match self.way {
+            Way::Up => &self.counters.up,
+            Way::Down => &self.counters.down,
+        }
+    }
+
     /// One try to pass `length` bytes on by `write`, within one and the same mode.
     fn step(
         &mut self,
         length: u64,
         write: impl FnOnce() -> io::Result<usize>,
     ) -> Result<Step, Stopped> {
+        let counters = self.direction();
         let state = self.states.borrow_and_update();
         if self.life.doomed(&state) {
             return Err(Stopped::Doomed);
         }
-        let counters = match self.way {
-            Way::Up => &self.counters.up,
-            Way::Down => &self.counters.down,
-        };
         match self.way.flow(&state) {
             Flow::Stop => Ok(Step::WaitForMode),
             Flow::Swallow => {

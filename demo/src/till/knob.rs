@@ -24,6 +24,31 @@ pub enum Knob {
     Big(usize),
     /// `/break`: a write is recorded, then the connection is closed without an answer.
     Break,
+    /// `/die-at/NAME/MOMENT`: the process of the till of that name ends, once per label; any other
+    /// one runs the write.
+    DieAt(String, Moment),
+}
+
+/// A moment in the life of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// `before` it is recorded.
+    Before,
+    /// `recorded`, and not answered.
+    Recorded,
+    /// `answered`.
+    Answered,
+}
+
+impl Moment {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "before" => Some(Self::Before),
+            "recorded" => Some(Self::Recorded),
+            "answered" => Some(Self::Answered),
+            _ => None,
+        }
+    }
 }
 
 impl Knob {
@@ -45,6 +70,7 @@ impl Knob {
             "random" => Self::Random,
             "big" => Self::Big(part()?.parse::<usize>().ok()?.min(BIG_MAX_BYTES)),
             "break" => Self::Break,
+            "die-at" => Self::DieAt(part()?.to_owned(), Moment::of(part()?)?),
             _ => return None,
         })
     }
@@ -67,13 +93,25 @@ mod tests {
         assert_eq!(Knob::of("/random"), Knob::Random);
         assert_eq!(Knob::of("/big/70000"), Knob::Big(70_000));
         assert_eq!(Knob::of("/break"), Knob::Break);
+        let die = |moment| Knob::DieAt("primary".to_owned(), moment);
+        assert_eq!(Knob::of("/die-at/primary/before"), die(Moment::Before));
+        assert_eq!(Knob::of("/die-at/primary/recorded"), die(Moment::Recorded));
+        assert_eq!(Knob::of("/die-at/primary/answered"), die(Moment::Answered));
     }
 
     #[test]
     fn other_paths_are_no_knobs() {
-        for path in
-            ["/", "", "/items", "/fail", "/fail/99", "/fail/abc", "/slow/", "/fail-at/primary"]
-        {
+        for path in [
+            "/",
+            "",
+            "/items",
+            "/fail",
+            "/fail/99",
+            "/fail/abc",
+            "/slow/",
+            "/fail-at/primary",
+            "/die-at/x/y",
+        ] {
             assert_eq!(Knob::of(path), Knob::None, "{path}");
         }
     }

@@ -94,6 +94,15 @@ impl TillProcess {
         self.child.id()
     }
 
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// If that cannot be waited for.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        self.child.wait().await?;
+        Ok(())
+    }
+
     /// Kills it with SIGKILL and waits until it is gone.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use super::{
     Labels, Listing, TillOptions,
     answer::{self, Answer},
-    knob::Knob,
+    knob::{Knob, Moment},
     ledger::Ledger,
     session::{Running, State, Write},
 };
@@ -26,6 +26,10 @@ const BODY_MAX_BYTES: usize = 64 << 20;
 const LABEL_MAX_BYTES: usize = 64;
 /// How long to wait when no connection can be accepted (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Until an answer has left.
+const ANSWERED: Duration = Duration::from_millis(50);
+/// The exit code of a till that was asked to die.
+const CRASHED: i32 = 70;
 
 /// The sessions and the options of one till.
 #[derive(Debug)]
@@ -135,6 +139,13 @@ impl Service {
         }
         let session = Arc::clone(running.session());
         let id = session.id().to_owned();
+        let dies = match &knob {
+            Knob::DieAt(name, moment) if *name == self.options.name => {
+                self.once(&write.label, *moment)
+            }
+            _ => None,
+        };
+        die(dies, Moment::Before);
         let recorded = if self.options.sync {
             tokio::task::spawn_blocking(move || session.record(&write))
                 .await
@@ -146,6 +157,14 @@ impl Service {
             Ok(state) => state,
             Err(error) => return Ok(failure(&error)),
         };
+        die(dies, Moment::Recorded);
+        if dies.is_some() {
+            // Its answer is on its way when this comes.
+            tokio::spawn(async move {
+                pause(ANSWERED).await;
+                die(dies, Moment::Answered);
+            });
+        }
         if let Knob::Lag(delay) = knob {
             pause(delay).await;
         }
@@ -155,6 +174,13 @@ impl Service {
             Knob::Break => Err(Broken),
             knob => Ok(self.answer(&knob, &id, &state, false)),
         }
+    }
+
+    /// The moment, if a write of this label has not met its death here before: what is run again
+    /// after the restart lives.
+    fn once(&self, label: &str, moment: Moment) -> Option<Moment> {
+        let mark = self.options.data.join(format!("{label}.died"));
+        std::fs::File::create_new(mark).ok().map(|_| moment)
     }
 
     async fn read(&self, request: &Request<Incoming>) -> Answer {
@@ -211,6 +237,13 @@ impl Service {
             Ok(labels) => answer::json(StatusCode::OK, &Labels { session: id.to_owned(), labels }),
             Err(error) => failure(&error),
         }
+    }
+}
+
+/// Ends the process, as a crash would, if this is its moment.
+fn die(dies: Option<Moment>, now: Moment) {
+    if dies == Some(now) {
+        std::process::exit(CRASHED);
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::Guard;
 use crate::http;
+use crate::metrics::Metric;
+use crate::ports::Cx;
 use crate::reply::Reply;
 use protocol::problem::Problem;
 use protocol::stamp::WriteStamp;
@@ -27,7 +29,8 @@ impl Guard {
     }
 
     /// The answer to a read that must not be answered here.
-    pub(super) fn stale_read(&self, detail: &str) -> Reply {
+    pub(super) fn stale_read(&self, cx: &mut Cx<'_>, detail: &str) -> Reply {
+        cx.count(Metric::GuardStaleReads);
         let reply = Reply::problem(Problem::ReadUnavailable, detail).retry_after_ms(0);
         self.with_word(reply, &self.word(Verdict::StaleRead))
     }
@@ -50,6 +53,14 @@ impl Guard {
         let retry = problem.status() == 503;
         let reply = if retry { reply.retry_after_ms(0) } else { reply };
         self.with_word(reply, &word)
+    }
+
+    /// The answer to a write at a replica whose journal came in place of a lost one.
+    pub(super) fn unseeded(&self, stamp: &WriteStamp) -> Reply {
+        let word =
+            Word { number: Some(stamp.number), unseeded: true, ..self.word(Verdict::NotRun) };
+        let detail = "the journal of this replica is not seeded: it cannot know what ran here";
+        self.with_word(Reply::problem(Problem::NotRun, detail).retry_after_ms(0), &word)
     }
 
     pub(super) fn too_large(&self, stamp: &WriteStamp) -> Reply {

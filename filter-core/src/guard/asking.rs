@@ -144,6 +144,7 @@ impl Guard {
         let deadline_ms = cx.after(wait);
         let stage = Stage::Dispatched { forced: begun.forced };
         if begun.forced {
+            cx.count(Metric::GuardForced);
             let (session, number) = (&run.stamp.session, run.stamp.number);
             let text = format!("session {session} opens a forced epoch at {number}");
             cx.log(Level::Warn, text);
@@ -191,9 +192,17 @@ impl Guard {
                 let detail = "the write, or what precedes it, may have run here";
                 (Verdict::InDoubt, Some(Metric::GuardInDoubt), detail)
             }
-            begun::Verdict::Conflict => (Verdict::Conflict, None, "another write has this number"),
+            begun::Verdict::Conflict => {
+                let detail = "another write has this number";
+                (Verdict::Conflict, Some(Metric::GuardConflict), detail)
+            }
             begun::Verdict::StaleEpoch => {
-                (Verdict::StaleEpoch, None, "a later epoch of the session is known here")
+                let detail = "a later epoch of the session is known here";
+                (Verdict::StaleEpoch, Some(Metric::GuardStaleEpoch), detail)
+            }
+            begun::Verdict::NotRun if begun.unseeded => {
+                cx.count(Metric::GuardUnseeded);
+                return self.unseeded(stamp);
             }
             begun::Verdict::Run | begun::Verdict::NotRun | begun::Verdict::Unspecified => {
                 (Verdict::NotRun, None, "the journal cannot take the write now")

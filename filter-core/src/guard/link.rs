@@ -136,7 +136,7 @@ impl Guard {
             self.reads.iter().filter(|(_, w)| w.sent_ms.is_some()).map(|(t, _)| *t).collect();
         for token in asked {
             if let Some(wait) = self.reads.remove(&token) {
-                let reply = self.stale_read("the journal was lost");
+                let reply = self.stale_read(cx, "the journal was lost");
                 self.reply(cx, wait.exchange, reply);
             }
         }

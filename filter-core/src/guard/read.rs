@@ -40,7 +40,7 @@ impl Guard {
         self.stream.want();
         let token = if self.reads.len() < limits::HELD_REQUESTS { self.token(cx) } else { None };
         let Some(token) = token else {
-            let reply = self.stale_read("too many requests are held");
+            let reply = self.stale_read(cx, "too many requests are held");
             self.reply(cx, exchange, reply);
             return Flow::Pause;
         };
@@ -86,7 +86,7 @@ impl Guard {
             self.exchanges.insert(wait.exchange, Phase::Reading);
             cx.emit(Effect::Resume(wait.exchange));
         } else {
-            let reply = self.stale_read("the replica has not run the writes of this session");
+            let reply = self.stale_read(cx, "the replica has not run the writes of this session");
             self.reply(cx, wait.exchange, reply);
         }
     }
@@ -114,7 +114,7 @@ impl Guard {
                 silent |= self.stream.silent_since(sent_ms);
                 self.send(cx, Kind::Leave(pb::Leave { token }));
             }
-            let reply = self.stale_read("the journal did not answer in time");
+            let reply = self.stale_read(cx, "the journal did not answer in time");
             self.reply(cx, wait.exchange, reply);
         }
         silent

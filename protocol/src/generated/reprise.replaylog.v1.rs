@@ -573,6 +573,10 @@ pub struct Begun {
     /// The grant opens an epoch that does not follow from the last one.
     #[prost(bool, tag = "7")]
     pub forced: bool,
+    /// With NOT_RUN: this journal came in place of one that is lost, and runs nothing until it is
+    /// seeded.
+    #[prost(bool, tag = "8")]
+    pub unseeded: bool,
 }
 /// Nested message and enum types in `Begun`.
 pub mod begun {

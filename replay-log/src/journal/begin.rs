@@ -16,6 +16,11 @@ impl Journal {
             self.counters.malformed += 1;
             return self.answer_begin(asker, not_run());
         };
+        if self.is_unseeded(&write) {
+            self.counters.unseeded += 1;
+            let answer = pb::Begun { unseeded: true, ..not_run() };
+            return self.answer_begin(asker, answer);
+        }
         if !self.load(&session) {
             return;
         }
@@ -30,6 +35,8 @@ impl Journal {
             if !self.hold(asker, &session, number, Some(Box::new(write)), wait_ms) {
                 self.counters.turned_away += 1;
                 self.answer_begin(asker, not_run());
+            } else {
+                self.counters.waited += 1;
             }
             return;
         }
@@ -45,9 +52,9 @@ impl Journal {
         {
             return Judgement::Ran;
         }
-        let stranger = write.journal.is_known() && !self.lives.contains(&write.journal);
         let link = self.remembered.get(key, write.number).map(|run| run.link);
-        session.judge(write, Evidence { stranger, link })
+        let (stranger, incomplete) = (self.is_stranger(write), self.incomplete);
+        session.judge(write, Evidence { stranger, incomplete, link })
     }
 
     /// Acts on a final verdict and answers. True if the session has changed.
@@ -58,6 +65,11 @@ impl Journal {
         write: &Candidate,
         verdict: Judgement,
     ) -> bool {
+        match verdict {
+            Judgement::StaleEpoch => self.counters.stale_epochs += 1,
+            Judgement::Doubt => self.counters.distrusted += 1,
+            _ => {}
+        }
         let (answer, changed) = match verdict {
             Judgement::Ran => (self.as_run(key, write.number), false),
             Judgement::Running => (begun(Verdict::Running), false),
@@ -194,7 +206,7 @@ impl Journal {
         let at = self.cache.get(&key).and_then(|session| session.last);
         let ran = number.seq == 0 && number.epoch == 0 || at.is_some_and(|at| at.number >= number);
         let ran = ran || mutants::on(Mutant::AwaitAnsweredEarly);
-        if ran || ask.wait_ms == 0 {
+        if ran || ask.wait_ms == 0 || self.unseeded {
             return self.answer_await(asker, &key, ran);
         }
         if !self.hold(asker, &key, number, None, ask.wait_ms) {

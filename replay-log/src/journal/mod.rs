@@ -16,6 +16,9 @@
 //! its first write run twice. Memory holds the sessions in use, a bounded cache of others, and a
 //! byte-bounded ring of responses.
 //!
+//! A journal that came in place of a lost one says so and runs nothing until an operator has seeded
+//! it ([`seed`]): it cannot know what its replica has run.
+//!
 //! The files: `record` is what is stored, `session` decides about a begin, `begin`, `outcome` and
 //! `guards` handle the messages, `held` has what waits, `cache` loads, stages and evicts sessions.
 
@@ -27,6 +30,8 @@ mod open;
 mod outcome;
 mod record;
 mod remembered;
+pub mod salvage;
+pub mod seed;
 mod session;
 mod status;
 
@@ -37,7 +42,7 @@ use self::guards::Guards;
 use self::held::Held;
 use self::remembered::Remembered;
 use self::status::Counters;
-use crate::store::{Store, StoreError, Write};
+use crate::store::{Reclaim, Store, StoreError, Write};
 use crate::{Now, StreamId};
 use protocol::mutants::{self, Mutant};
 use protocol::{Incarnation, Number, Replica, SessionKey, Word, pb};
@@ -127,6 +132,12 @@ pub struct Journal {
     store: Box<dyn Store>,
     /// The lives of this store, the present one last; see the meta record.
     lives: Vec<Incarnation>,
+    /// It came in place of a journal that is lost, and runs nothing until it is seeded.
+    unseeded: bool,
+    /// Records of sessions may be missing.
+    incomplete: bool,
+    /// The meta record is behind.
+    meta_dirty: bool,
     cache: Cache,
     guards: Guards,
     held: Held,
@@ -183,13 +194,21 @@ impl Journal {
             });
         }
         let too_late = mutants::on(Mutant::GrantBeforeSync) && !self.outputs.is_empty();
-        let writes: Vec<Write> = if too_late { Vec::new() } else { self.cache.staged() };
+        let mut writes: Vec<Write> = if too_late { Vec::new() } else { self.cache.staged() };
+        if std::mem::take(&mut self.meta_dirty) {
+            writes.push(self.stage_meta());
+        }
         if !writes.is_empty() {
             self.store.commit(&writes).inspect_err(|_| self.failed = true)?;
         }
         self.cache.set_now(now.mono_ms);
         self.cache.evict(self.config.session_idle_ms);
         Ok(std::mem::take(&mut self.outputs))
+    }
+
+    /// Work that gives disk space back; see [`Store::reclaim`].
+    pub fn reclaim(&mut self) -> Option<Reclaim> {
+        self.store.reclaim()
     }
 
     /// When a [`Input::Tick`] is due, on the monotonic clock.

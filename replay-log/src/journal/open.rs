@@ -7,7 +7,7 @@ use super::{Guards, Held, Journal, JournalConfig};
 use crate::Now;
 use crate::store::{Store, StoreError, Write};
 use prost::Message;
-use protocol::Incarnation;
+use protocol::{Incarnation, Replica};
 
 /// Opens the journal and makes its new life durable.
 pub(super) fn open(
@@ -16,19 +16,11 @@ pub(super) fn open(
     random: [u8; 16],
     now: Now,
 ) -> Result<Journal, StoreError> {
-    let mut lives = match store.get(META_KEY)? {
-        Some(value) => check(store.as_ref(), &config, &value)?,
-        None => Vec::new(),
-    };
-    lives.push(incarnation(random));
-    lives.drain(..lives.len().saturating_sub(LIVES_KEPT));
-    let meta = MetaRecord {
-        version: VERSION,
-        service: config.service.clone(),
-        replica: config.replica.name().to_string(),
-        lives: lives.iter().map(|life| life.to_wire()).collect(),
-    };
-    store.commit(&[Write::Put { key: META_KEY.to_vec(), value: meta.encode_to_vec() }])?;
+    let mut meta = load_meta(store.as_ref(), &config.service, config.replica)?;
+    meta.lives.push(incarnation(random).to_wire());
+    meta.lives.drain(..meta.lives.len().saturating_sub(LIVES_KEPT));
+    store.commit(&[put_meta(&meta)])?;
+    let lives = meta.lives.iter().map(|life| Incarnation::from_wire(life)).collect();
     let mut stored = 0;
     let mut flying = Vec::new();
     store.scan(SESSION_PREFIX, &mut |key, value| {
@@ -47,6 +39,9 @@ pub(super) fn open(
         cache: Cache::new(stored, flying, now.mono_ms),
         store,
         lives,
+        unseeded: meta.unseeded,
+        incomplete: meta.incomplete,
+        meta_dirty: false,
         guards: Guards::default(),
         held: Held::default(),
         counters: Default::default(),
@@ -56,13 +51,26 @@ pub(super) fn open(
     })
 }
 
-/// The lives of a store that is this journal's.
-fn check(
+/// The write that keeps what is known of the store itself.
+pub(super) fn put_meta(meta: &MetaRecord) -> Write {
+    Write::Put { key: META_KEY.to_vec(), value: meta.encode_to_vec() }
+}
+
+/// What is known of a store that is this replica's; of an empty one, whose it will be.
+pub(super) fn load_meta(
     store: &dyn Store,
-    config: &JournalConfig,
-    value: &[u8],
-) -> Result<Vec<Incarnation>, StoreError> {
-    let meta: MetaRecord = record::decode(store.path(), META_KEY, value)?;
+    service: &str,
+    replica: Replica,
+) -> Result<MetaRecord, StoreError> {
+    let Some(value) = store.get(META_KEY)? else {
+        return Ok(MetaRecord {
+            version: VERSION,
+            service: service.to_string(),
+            replica: replica.name().to_string(),
+            ..MetaRecord::default()
+        });
+    };
+    let meta: MetaRecord = record::decode(store.path(), META_KEY, &value)?;
     let refuse = |cause| Err(StoreError::Open { path: store.path().to_path_buf(), cause });
     if meta.version != VERSION {
         return refuse(format!(
@@ -70,13 +78,13 @@ fn check(
             meta.version
         ));
     }
-    if (meta.service.as_str(), meta.replica.as_str()) != (&config.service, config.replica.name()) {
+    if (meta.service.as_str(), meta.replica.as_str()) != (service, replica.name()) {
         return refuse(format!(
-            "it is the journal of the {} of service {:?}, not of the {} of {:?}",
-            meta.replica, meta.service, config.replica, config.service
+            "it is the journal of the {} of service {:?}, not of the {replica} of {service:?}",
+            meta.replica, meta.service
         ));
     }
-    Ok(meta.lives.iter().map(|life| Incarnation::from_wire(life)).collect())
+    Ok(meta)
 }
 
 /// An incarnation out of entropy, never the one that means unknown.

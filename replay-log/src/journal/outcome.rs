@@ -99,6 +99,7 @@ impl Journal {
     /// A run whose owner has not reported in time is in doubt.
     pub(super) fn run_overdue(&mut self, key: &SessionKey) {
         if self.load(key) {
+            self.counters.overdue += 1;
             match mutants::on(Mutant::OverdueAsFresh) {
                 false => self.cache.set_state(key, FlightState::InDoubt),
                 true => self.cache.set_flight(key, None),

@@ -39,6 +39,12 @@ pub(super) struct MetaRecord {
     /// of which it is an old copy.
     #[prost(bytes = "vec", repeated, tag = "4")]
     pub(super) lives: Vec<Vec<u8>>,
+    /// It came in place of a journal that is lost: it runs nothing until it is seeded.
+    #[prost(bool, tag = "5")]
+    pub(super) unseeded: bool,
+    /// Records of sessions may be missing, by an operator's word.
+    #[prost(bool, tag = "6")]
+    pub(super) incomplete: bool,
 }
 
 /// One session.

@@ -118,6 +118,8 @@ impl Judgement {
 pub(super) struct Evidence {
     /// The log knew a life of this journal that this store has no memory of.
     pub(super) stranger: bool,
+    /// Records of sessions may be missing in this store.
+    pub(super) incomplete: bool,
     /// The link of the write that ran under its number, if still remembered.
     pub(super) link: Option<Link>,
 }
@@ -289,14 +291,14 @@ impl Session {
 
     /// A verdict that rests on this store's memory does not hold for a write that may have been
     /// attempted in a life of the journal which this store does not remember. A delivery is in
-    /// order, so what precedes it ran in that life too.
+    /// order, so what precedes it ran in that life too, or its record is missing.
     fn distrust(&self, write: &Candidate, known: Evidence, verdict: Judgement) -> Judgement {
-        if !(write.again && known.stranger) || write.noop {
+        if !write.again || write.noop {
             return verdict;
         }
         let (forced, open) = match verdict {
-            Judgement::Grant { forced, .. } => (forced, true),
-            Judgement::Gap => (false, write.delivery),
+            Judgement::Grant { forced, .. } => (forced, known.stranger),
+            Judgement::Gap => (false, write.delivery && (known.stranger || known.incomplete)),
             _ => (false, false),
         };
         match open {

@@ -2,6 +2,7 @@
 
 use super::Journal;
 use super::session::{Candidate, FlightState};
+use crate::store::StoreStats;
 use protocol::{Incarnation, Number, Position, Replica, SessionKey, limits};
 use std::collections::VecDeque;
 
@@ -16,6 +17,11 @@ pub(super) struct Counters {
     pub(super) contradictions: u64,
     pub(super) malformed: u64,
     pub(super) turned_away: u64,
+    pub(super) waited: u64,
+    pub(super) overdue: u64,
+    pub(super) stale_epochs: u64,
+    pub(super) distrusted: u64,
+    pub(super) unseeded: u64,
     forced: u64,
     conflicts: u64,
     forced_cases: VecDeque<ForcedCase>,
@@ -73,6 +79,10 @@ pub struct Status {
     pub replica: Replica,
     /// The incarnation of this life.
     pub incarnation: Incarnation,
+    /// It came in place of a journal that is lost, and runs nothing until it is seeded.
+    pub unseeded: bool,
+    /// An operator took it as it is although records may be missing.
+    pub incomplete: bool,
     /// Sessions on disk.
     pub sessions: u64,
     /// Sessions in memory.
@@ -101,6 +111,16 @@ pub struct Status {
     pub malformed: u64,
     /// Begins and reads refused because too many wait on their stream.
     pub turned_away: u64,
+    /// Begins that waited for what precedes them or for a running duplicate.
+    pub waited: u64,
+    /// Runs that nobody reported the end of in time.
+    pub overdue: u64,
+    /// Begins of an epoch that is over.
+    pub stale_epochs: u64,
+    /// Writes in doubt because a life of this journal that is lost may have run them.
+    pub distrusted: u64,
+    /// Begins refused because the journal is not seeded.
+    pub refused_unseeded: u64,
     /// Guard workers connected.
     pub guards: u64,
     /// Bytes of remembered responses.
@@ -113,6 +133,8 @@ pub struct Status {
     pub forced_cases: Vec<ForcedCase>,
     /// The last conflicts, each number once.
     pub conflict_cases: Vec<ConflictCase>,
+    /// Figures of the store.
+    pub store: StoreStats,
 }
 
 impl Journal {
@@ -124,6 +146,8 @@ impl Journal {
         Status {
             replica: self.config.replica,
             incarnation: self.incarnation(),
+            unseeded: self.unseeded,
+            incomplete: self.incomplete,
             sessions: self.cache.stored(),
             cached_sessions: self.cache.cached(),
             running: state(FlightState::Running).count() as u64,
@@ -138,6 +162,11 @@ impl Journal {
             contradictions: counters.contradictions,
             malformed: counters.malformed,
             turned_away: counters.turned_away,
+            waited: counters.waited,
+            overdue: counters.overdue,
+            stale_epochs: counters.stale_epochs,
+            distrusted: counters.distrusted,
+            refused_unseeded: counters.unseeded,
             guards: self.guards.len(),
             remembered_bytes: self.remembered.bytes(),
             in_doubt_total: state(FlightState::InDoubt).count() as u64,
@@ -152,6 +181,7 @@ impl Journal {
                 .collect(),
             forced_cases: counters.forced_cases.iter().cloned().collect(),
             conflict_cases: counters.conflict_cases.iter().cloned().collect(),
+            store: self.store.stats(),
         }
     }
 

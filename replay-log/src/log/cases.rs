@@ -2,7 +2,7 @@
 //! recent events. Cases are durable and bounded; doubts and events live in memory.
 
 use super::Log;
-use super::record::{self, StoredCase, StoredEntry};
+use super::record::{self, StoredCase, StoredPayload};
 use super::status::{Case, Event, HeldUp};
 use crate::Now;
 use crate::store::Write;
@@ -10,7 +10,7 @@ use prost::Message as _;
 use protocol::{Number, Replica, SessionKey, limits};
 use std::collections::{BTreeMap, VecDeque};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Diverged,
     Conflict,
@@ -19,6 +19,7 @@ pub(super) enum Kind {
     InDoubt,
     NotRun,
     Unanswered,
+    Unseeded,
 }
 
 impl Kind {
@@ -31,6 +32,7 @@ impl Kind {
             Kind::InDoubt => "in_doubt",
             Kind::NotRun => "not_run",
             Kind::Unanswered => "unanswered",
+            Kind::Unseeded => "unseeded",
         }
     }
 }
@@ -44,6 +46,8 @@ pub(super) struct Cases {
     pub(super) waiting: BTreeMap<(SessionKey, Replica), HeldUp>,
     pub(super) events: VecDeque<Event>,
     pub(super) next_event: u64,
+    /// How many of each kind were listed, by [`Kind`].
+    pub(super) listed: BTreeMap<Kind, u64>,
 }
 
 impl Cases {
@@ -105,6 +109,7 @@ impl Log {
 
     fn keep_case(&mut self, now: Now, kind: Kind, key: &SessionKey, stored: StoredCase) {
         self.event(now, kind.name(), None, Some(key), &stored.detail.clone());
+        *self.cases.listed.entry(kind).or_default() += 1;
         let number = self.cases.next;
         self.cases.next += 1;
         self.meta_dirty = true;
@@ -126,8 +131,8 @@ impl Log {
             seq: number.seq,
             ..StoredCase::default()
         };
-        let stored = self.store.get(&record::entry_key(key, number)).ok().flatten();
-        if let Some(entry) = stored.and_then(|b| StoredEntry::decode(b.as_slice()).ok()) {
+        let stored = self.store.get(&record::payload_key(key, number)).ok().flatten();
+        if let Some(entry) = stored.and_then(|b| StoredPayload::decode(b.as_slice()).ok()) {
             case.method = entry.method;
             case.path = entry.path;
         }
@@ -147,9 +152,9 @@ impl Log {
         let differs = if p.status == s.status { "body" } else { "status" };
         case.kind = format!("diverged_{differs}");
         case.detail = format!("the replicas answered with another {differs}");
-        case.primary_status = p.status.into();
+        case.primary_status = u32::from(p.status.get());
         case.primary_digest = p.digest.to_string();
-        case.secondary_status = s.status.into();
+        case.secondary_status = u32::from(s.status.get());
         case.secondary_digest = s.digest.to_string();
         self.keep_case(now, Kind::Diverged, key, case);
     }

@@ -4,6 +4,10 @@
 //! everything that was released. If its writes never leave such a moment, the next ones are held
 //! once the primary is nearly there, at most for `handback_hold_ms`; at that bound they go to
 //! the secondary and the pin stays for a while.
+//!
+//! A link that flaps must not take its sessions with it, for each way there costs their clients a
+//! failover. A session that is pinned again soon after it was handed back is *damped*: it stays
+//! for a while, longer each time. The first time costs nothing.
 
 use super::Log;
 use super::session::{Held, Session};
@@ -15,6 +19,10 @@ use protocol::{Replica, SessionKey, pb};
 const HOLD_LAG: u64 = 8;
 /// How long to wait after a hold that expired: at first and at most.
 const HOLD_BACKOFF_MS: (u64, u64) = (300, 5_000);
+/// How long a damped session stays: at first and at most.
+const DAMPING_MS: (u64, u64) = (1_000, 8_000);
+/// A session that stood at the primary for so long is not damped any more.
+const DAMPING_FORGOTTEN_MS: u64 = 30_000;
 
 impl Session {
     pub(super) fn route(&self) -> pb::Route {
@@ -22,10 +30,23 @@ impl Session {
     }
 
     /// Both replicas have settled everything that was released.
-    fn is_caught_up(&self) -> bool {
+    pub(super) fn is_caught_up(&self) -> bool {
         let released = self.released_last();
         mutants::on(Mutant::HandBackEarly)
             || self.settled.iter().all(|settled| *settled >= released)
+    }
+
+    /// It was pinned: how long it stays, whatever the primary says.
+    fn damp(&mut self, now: Now) {
+        let (first, most) = DAMPING_MS;
+        let soon = |at: u64| now.mono_ms.saturating_sub(at) < DAMPING_FORGOTTEN_MS;
+        let again = self.handed_back_ms.is_some_and(soon);
+        self.damping_ms = if again { (self.damping_ms * 2).clamp(first, most) } else { 0 };
+        self.no_hand_back_before_ms = now.mono_ms + self.damping_ms;
+    }
+
+    fn is_damped(&self, now: Now) -> bool {
+        now.mono_ms < self.no_hand_back_before_ms
     }
 }
 
@@ -37,6 +58,7 @@ impl Log {
             return;
         }
         session.pinned = true;
+        session.damp(now);
         self.mark_dirty(now, key);
         self.moved(now, key, pb::Route::Secondary);
     }
@@ -44,7 +66,7 @@ impl Log {
     fn moved(&mut self, now: Now, key: &SessionKey, route: pb::Route) {
         let kind = if route == pb::Route::Secondary { "pinned" } else { "handed_back" };
         self.event(now, kind, None, Some(key), "");
-        let streams: Vec<_> = self.gateways.keys().copied().collect();
+        let streams: Vec<_> = self.gateways.welcomed.keys().copied().collect();
         for stream in streams {
             let moved = pb::Moved { session: key.as_str().to_string(), route: route as i32 };
             self.send(stream, pb::gateway_response::Kind::Moved(moved));
@@ -53,11 +75,11 @@ impl Log {
 
     /// Whether the reply of this number is withheld so that the primary can catch up.
     pub(super) fn hand_back_by_holding(&mut self, now: Now, key: &SessionKey, seq: u64) -> bool {
-        let away = self.is_away(Replica::Primary);
+        let away = self.cannot_take(Replica::Primary);
         let hold_ms = self.config.handback_hold_ms;
         let Some(session) = self.sessions.get_mut(key) else { return false };
         let released =
-            session.entry(seq).is_some_and(|e| e.ended_ms.is_some() || !e.releases.is_empty());
+            session.entry(seq).is_some_and(|e| e.ended_ms().is_some() || e.is_released());
         if !session.pinned || released {
             return false;
         }
@@ -67,6 +89,7 @@ impl Log {
             if away
                 || stuck
                 || lag > HOLD_LAG
+                || session.is_damped(now)
                 || now.mono_ms < session.no_hold_before_ms
                 || hold_ms == 0
             {
@@ -89,7 +112,12 @@ impl Log {
 
     pub(super) fn hand_back_if_caught_up(&mut self, now: Now, key: &SessionKey) {
         let away = self.is_away(Replica::Primary);
-        if !away && self.sessions.get(key).is_some_and(|s| s.pinned && s.is_caught_up()) {
+        let Some(session) = self.sessions.get(key).filter(|s| s.pinned && s.is_caught_up()) else {
+            return;
+        };
+        if session.is_damped(now) {
+            self.timers.insert((session.no_hand_back_before_ms, key.clone()));
+        } else if !away {
             self.hand_back(now, key);
         }
     }
@@ -98,6 +126,7 @@ impl Log {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.pinned = false;
         session.hold_backoff_ms = 0;
+        session.handed_back_ms = Some(now.mono_ms);
         if mutants::on(Mutant::HandBackEarly) {
             session.settled[0] = session.last();
         }
@@ -137,6 +166,7 @@ impl Log {
         let (first, most) = HOLD_BACKOFF_MS;
         session.hold_backoff_ms = (session.hold_backoff_ms * 2).clamp(first, most);
         session.no_hold_before_ms = now.mono_ms + session.hold_backoff_ms;
+        self.counters.holds_expired += 1;
         self.event(
             now,
             "hold_expired",

@@ -2,9 +2,11 @@
 
 use super::Log;
 use super::cases::Kind;
+use super::full::Full;
 use super::record::StoredCase;
+use super::session::Session;
 use crate::store::StoreStats;
-use protocol::{Number, Replica};
+use protocol::{Number, Replica, pb::refused::Reason};
 
 /// A log at one moment; counters count since the process started.
 #[derive(Clone, Debug)]
@@ -17,8 +19,8 @@ pub struct Status {
     pub entries: u64,
     /// Bytes of those entries.
     pub bytes: u64,
-    /// New writes are refused until something is settled.
-    pub full: bool,
+    /// Why new writes are refused, if they are.
+    pub full: Option<Full>,
     /// Writes numbered.
     pub numbered: u64,
     /// Appends whose id was known.
@@ -37,8 +39,40 @@ pub struct Status {
     pub backlog: [u64; 2],
     /// Deliveries that a guard confirmed.
     pub delivered: [u64; 2],
+    /// When the oldest entry that a replica has not settled was received, unix milliseconds.
+    pub oldest_ms: [Option<u64>; 2],
+    /// Deliveries of what a replica had run already.
+    pub duplicates: [u64; 2],
+    /// Deliveries that came back without having run, to be repeated.
+    pub repeated: [u64; 2],
+    /// Writes that were delivered since no gateway had reported their end in time.
+    pub taken_over: u64,
+    /// Hand-backs that were given up when the hold's time was over.
+    pub holds_expired: u64,
+    /// Appends refused since the log has no room.
+    pub refused_full: u64,
+    /// Appends refused since their id is known with another payload.
+    pub refused_mismatch: u64,
+    /// Appends refused since the primary is cut off.
+    pub refused_cut: u64,
+    /// Appends refused since a field is out of its limits.
+    pub refused_invalid: u64,
+    /// Appends whose number was taken back before it was released.
+    pub refused_superseded: u64,
+    /// Writes listed as diverged.
+    pub diverged_listed: u64,
+    /// Numbers listed as in conflict.
+    pub conflicts_listed: u64,
+    /// Epochs listed as forced.
+    pub forced_listed: u64,
+    /// Entries put in quarantine.
+    pub quarantined_listed: u64,
+    /// Sessions listed as unseeded.
+    pub unseeded_listed: u64,
     /// Replicas that do not answer.
     pub away: [bool; 2],
+    /// Replicas whose journal came in place of a lost one and is not seeded.
+    pub unseeded: [bool; 2],
     /// Streams of gateway workers.
     pub gateways: u64,
     /// Remembered ids of settled writes.
@@ -64,7 +98,8 @@ pub struct Status {
 /// Something listed for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// What it is: `diverged_status`, `diverged_body`, `conflict`, `forced`, `quarantined`.
+    /// What it is: `diverged_status`, `diverged_body`, `conflict`, `forced`, `unseeded`,
+    /// `quarantined`.
     pub kind: String,
     /// The session.
     pub session: String,
@@ -121,7 +156,8 @@ pub struct Event {
     pub seq: u64,
     /// When, unix milliseconds.
     pub at_ms: u64,
-    /// `away`, `back`, `pinned`, `handed_back`, `hold_expired`, `drained`, or a case's kind.
+    /// `away`, `back`, `unseeded`, `seeded`, `pinned`, `handed_back`, `hold_expired`, `drained`,
+    /// `full`, `room_again`, or a case's kind.
     pub kind: &'static str,
     /// Which replica, if one.
     pub replica: Option<Replica>,
@@ -146,13 +182,19 @@ impl Log {
             let waiting = self.cases.waiting.values();
             waiting.filter(|w| (w.kind == Kind::InDoubt.name()) == doubts).cloned().collect()
         };
+        let oldest = |replica: Replica| {
+            let first = |s: &Session| Some(s.entry(s.settled[replica.index()] + 1)?.received_ms);
+            self.sessions.values().filter_map(first).min()
+        };
         let c = &self.counters;
+        let refused = |reason| c.refused.get(reason as usize).copied().unwrap_or_default();
+        let listed = |kind| self.cases.listed.get(&kind).copied().unwrap_or_default();
         Status {
             sessions: self.sessions.len() as u64,
             pinned: self.sessions.values().filter(|s| s.pinned).count() as u64,
             entries: self.live_entries,
             bytes: self.live_bytes,
-            full: self.live_bytes >= self.config.max_bytes,
+            full: self.full(),
             numbered: c.numbered,
             deduplicated: c.deduplicated,
             withdrawn: c.withdrawn,
@@ -162,14 +204,30 @@ impl Log {
             longest_hold_ms: c.longest_hold_ms,
             backlog: [lag(Replica::Primary), lag(Replica::Secondary)],
             delivered: c.delivered,
+            oldest_ms: Replica::BOTH.map(oldest),
+            duplicates: c.duplicates,
+            repeated: c.repeated,
+            taken_over: c.taken_over,
+            holds_expired: c.holds_expired,
+            refused_full: refused(Reason::Full),
+            refused_mismatch: refused(Reason::PayloadMismatch),
+            refused_cut: refused(Reason::Cut),
+            refused_invalid: refused(Reason::Invalid),
+            refused_superseded: refused(Reason::Superseded),
+            diverged_listed: listed(Kind::Diverged),
+            conflicts_listed: listed(Kind::Conflict),
+            forced_listed: listed(Kind::Forced),
+            quarantined_listed: listed(Kind::Quarantined),
+            unseeded_listed: listed(Kind::Unseeded),
             away: Replica::BOTH.map(|r| self.is_away(r)),
-            gateways: self.gateways.len() as u64,
+            unseeded: Replica::BOTH.map(|r| self.is_unseeded(r)),
+            gateways: self.gateways.welcomed.len() as u64,
             ids: self.ids.len(),
             ids_evicted_early: self.ids.evicted_early,
             diverged: self.cases.of_kind(&[Kind::Diverged]),
             in_doubt: held_up(true),
             held_up: held_up(false),
-            conflicts: self.cases.of_kind(&[Kind::Conflict, Kind::Forced]),
+            conflicts: self.cases.of_kind(&[Kind::Conflict, Kind::Forced, Kind::Unseeded]),
             quarantined: self.cases.of_kind(&[Kind::Quarantined]),
             events: self.cases.events.iter().cloned().collect(),
             store: self.store.stats(),

@@ -17,7 +17,7 @@ use crate::stack::{Bare, BareOptions, PortBlock, Stack, StackOptions};
 use crate::tools::Tools;
 
 /// Builds the till for release and says where it is.
-pub(super) fn build_till() -> Result<PathBuf> {
+pub(crate) fn build_till() -> Result<PathBuf> {
     let build = ["build", "--quiet", "--release", "--package=demo", "--bin=till"];
     let status = repo::cargo().args(build).status().context("run cargo")?;
     if !status.success() {

@@ -41,7 +41,7 @@ impl Bare {
         let admin = ports.take()?;
         files::write_bare(&options, clients, admin)?;
         let config = data.join("bare.yaml");
-        let spec = envoy_spec("bare-envoy", tools, &config, data, options.workers);
+        let spec = envoy_spec("bare-envoy", tools, &config, data, options.workers, None);
         let bare = Self {
             clients: local(clients),
             admin: local(admin),

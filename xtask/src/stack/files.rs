@@ -24,6 +24,29 @@ pub(super) struct Places {
     pub(super) log_admin: u16,
     pub(super) journal_grpc: u16,
     pub(super) journal_admin: u16,
+    pub(super) second: Option<Second>,
+}
+
+/// The ports of a second Envoy at the edge.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Second {
+    pub(super) clients: u16,
+    pub(super) delivery: u16,
+    pub(super) guard_secondary: u16,
+    pub(super) admin: u16,
+}
+
+impl Second {
+    /// Where everything is for an edge that has this Envoy alone.
+    fn places(self, all: &Places) -> Places {
+        Places {
+            clients: self.clients,
+            delivery: self.delivery,
+            guard_secondary: self.guard_secondary,
+            edge_admin: self.admin,
+            ..*all
+        }
+    }
 }
 
 /// `limits.body_bytes` where the templates' default is not changed.
@@ -31,7 +54,7 @@ const BODY_BYTES: u64 = 1_048_576;
 /// The header that steers routes, as the templates call it.
 const ROUTE_HEADER: &str = "x-reprise-route";
 
-/// Writes all four configurations into `options.data`.
+/// Writes all configurations into `options.data`.
 pub(super) fn write(options: &StackOptions, places: &Places, filter: &Path) -> Result<()> {
     if options.detect_ms < DETECT_MS_MIN {
         bail!("the detection time must be at least {DETECT_MS_MIN} ms");
@@ -43,6 +66,9 @@ pub(super) fn write(options: &StackOptions, places: &Places, filter: &Path) -> R
         ("cloud.toml", cloud_toml(options, places)?),
     ] {
         put(&options.data, name, &text)?;
+    }
+    if let Some(second) = places.second {
+        put(&options.data, "second.yaml", &edge_yaml(options, &second.places(places), filter)?)?;
     }
     Ok(())
 }

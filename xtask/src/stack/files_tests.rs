@@ -22,6 +22,7 @@ fn as_they_stand() -> Places {
         log_admin: 7401,
         journal_grpc: 7500,
         journal_admin: 7501,
+        second: None,
     }
 }
 

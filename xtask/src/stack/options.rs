@@ -104,6 +104,13 @@ pub struct StackOptions {
     pub workers: u32,
     /// The Envoy to run, if not the one that is found.
     pub envoy: Option<PathBuf>,
+    /// The filter to run, if not the one that is found.
+    pub filter: Option<PathBuf>,
+    /// A second Envoy at the edge, with a gateway and a guard of its own. The log must be told
+    /// that gateways are `shared`.
+    pub second_gateway: bool,
+    /// The Envoys can be restarted hot, and the old one then lives on for so many seconds.
+    pub hot_restart_s: Option<u32>,
     /// Merged into the gateway's plugin configuration.
     pub gateway_extra: Map<String, Value>,
     /// Merged into both guards' plugin configurations.
@@ -134,6 +141,9 @@ impl StackOptions {
             health: "/healthz".to_owned(),
             workers: 2,
             envoy: None,
+            filter: None,
+            second_gateway: false,
+            hot_restart_s: None,
             gateway_extra: Map::new(),
             guard_extra: Map::new(),
             log_extra: toml::Table::new(),

@@ -15,6 +15,18 @@ pub fn build_filter() -> Result<PathBuf> {
     build_wasm("reprise-filter")
 }
 
+/// Builds the filter whose VM a request can make panic, and lays it apart from all that is ever
+/// run otherwise, at `target/panics/reprise_filter.wasm`.
+pub fn build_panicking_filter() -> Result<PathBuf> {
+    eprintln!("building reprise-filter that can be told to panic");
+    let target = repo::target().join("panics");
+    run(repo::cargo()
+        .args(["build", "--quiet", "--package=reprise-filter", "--features=panic-on-demand"])
+        .args(["--profile=filter", "--target=wasm32-wasip1", "--target-dir"])
+        .arg(&target))?;
+    Ok(target.join("wasm32-wasip1/filter/reprise_filter.wasm"))
+}
+
 /// Builds the filter that shows what a host does, and lays it at
 /// `target/filter/host_calls_probe.wasm`.
 pub fn build_probe_filter() -> Result<PathBuf> {

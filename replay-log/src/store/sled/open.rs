@@ -1,7 +1,7 @@
 //! Opening a sled store: lock, format, and what a crash has left over.
 
 use super::layout::{self, ChunkKeys, VERSION};
-use super::{CACHE_BYTES, SledStore};
+use super::{CACHE_BYTES, Failed, SledStore};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
@@ -36,18 +36,19 @@ pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
     };
     let formatted = check_format(&store)?;
     if fresh || formatted {
-        store.sync()?;
+        store.sync().map_err(Failed::cause)?;
         sync_directory(dir).map_err(|e| format!("syncing the directory: {e}"))?;
     }
     store.leftovers = remove_leftovers(&store)?;
     if store.leftovers > 0 {
-        store.sync()?;
+        store.sync().map_err(Failed::cause)?;
     }
     Ok(store)
 }
 
 /// Opens sled itself. The lock of a store that was dropped a moment ago, or whose process is just
-/// dying, is waited for: sled's own threads let it go a little later.
+/// dying, is waited for: sled's own threads let it go a little later. What a death in the middle
+/// of a snapshot has left, which sled would stumble over for ever, is removed.
 fn open_sled(dir: &Path) -> Result<::sled::Db, String> {
     let config = ::sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let mut attempts_left = LOCK_ATTEMPTS;
@@ -56,6 +57,10 @@ fn open_sled(dir: &Path) -> Result<::sled::Db, String> {
             Ok(db) => return Ok(db),
             Err(error) => error.to_string(),
         };
+        // Only who had the lock hears of corruption, so nobody else is writing these files.
+        if error.contains("corrupted data") && remove_unfinished_snapshots(dir)? {
+            continue;
+        }
         let locked = error.contains("could not acquire lock");
         attempts_left -= 1;
         match locked {
@@ -70,6 +75,24 @@ fn open_sled(dir: &Path) -> Result<::sled::Db, String> {
     }
 }
 
+/// sled writes a snapshot to `snap.N.generating` and renames it, but takes one that was not
+/// finished for its newest when it opens. A snapshot only spares reading the log. True if there
+/// was one.
+fn remove_unfinished_snapshots(dir: &Path) -> Result<bool, String> {
+    let remove = || {
+        let mut found = false;
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "generating") {
+                fs::remove_file(path)?;
+                found = true;
+            }
+        }
+        io::Result::Ok(found)
+    };
+    remove().map_err(|e| format!("removing an unfinished snapshot: {e}"))
+}
+
 /// Writes the format record of an empty store, checks that of any other. True if it was written.
 fn check_format(store: &SledStore) -> Result<bool, String> {
     let key = layout::format_key();
@@ -79,7 +102,9 @@ fn check_format(store: &SledStore) -> Result<bool, String> {
         Some(Some(other)) => {
             Err(format!("it has format version {other}, this build knows version {VERSION} only"))
         }
-        None if store.db.is_empty() => store.insert(key, &layout::format_value()).map(|()| true),
+        None if store.db.is_empty() => {
+            store.insert(key, &layout::format_value()).map_err(Failed::cause).map(|()| true)
+        }
         Some(None) | None => Err("it holds data, but is no store of Reprise".to_string()),
     }
 }
@@ -106,7 +131,7 @@ fn remove_leftovers(store: &SledStore) -> Result<usize, String> {
     let mut leftovers = 0;
     for key in keys {
         let chunks = ChunkKeys::new(&key);
-        let head = store.head(&chunks)?;
+        let head = store.head(&chunks).map_err(Failed::cause)?;
         let named = |index: u32| head.is_some_and(|head| head.names(index));
         let mut stale = Vec::new();
         for sled_key in store.db.scan_prefix(chunks.prefix()).keys() {
@@ -117,7 +142,7 @@ fn remove_leftovers(store: &SledStore) -> Result<usize, String> {
         }
         leftovers += usize::from(!stale.is_empty());
         for sled_key in stale {
-            store.remove(sled_key)?;
+            store.remove(sled_key).map_err(Failed::cause)?;
         }
     }
     Ok(leftovers)

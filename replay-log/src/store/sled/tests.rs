@@ -1,5 +1,7 @@
-use super::*;
+use super::layout::{self, CHUNK_BYTES, ChunkKeys, HEAD_DATA, Head, Side};
+use super::{SledStore, Store, Write};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 
 fn put(key: &str, value: Vec<u8>) -> Write {
     put_bytes(key.as_bytes(), &value)
@@ -197,4 +199,22 @@ fn keys_and_values_over_their_limits_are_refused() {
         let mut store = SledStore::open(dir.path()).unwrap();
         assert!(store.commit(&[Write::Put { key, value: vec![] }]).is_err());
     }
+}
+
+#[test]
+fn a_store_whose_process_died_in_the_middle_of_a_snapshot_opens_with_all_that_it_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SledStore::open(dir.path()).unwrap();
+    store.commit(&[put("a", vec![1; 5000]), put("b", vec![2])]).unwrap();
+    drop(store);
+    for (name, bytes) in [
+        ("snap.00000000FFFFFFF0.generating", ""),
+        ("snap.00000000FFFFFFF1.generating", "torn in the middle"),
+    ] {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    let store = SledStore::open(dir.path()).unwrap();
+    assert_eq!(store.get(b"a").unwrap(), Some(vec![1; 5000]));
+    assert_eq!(store.get(b"b").unwrap(), Some(vec![2]));
+    assert!(!dir.path().join("snap.00000000FFFFFFF0.generating").exists());
 }
