@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release -p benches --example stores -- [DIR [ENTRIES [ROUNDS]]]`
 
+#![allow(clippy::disallowed_methods, reason = "time is what is measured")]
+
 use replay_log::store::{FjallStore, SledStore, Store, Write};
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};

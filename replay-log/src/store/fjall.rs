@@ -8,6 +8,9 @@
 //! ([`check`]), because it cuts journals off at the first damage; and when memtables are written
 //! out is decided here ([`pace`]), because a commit could wait for ever for a thread that died.
 //!
+//! What nobody can tell: whether the last batch of the last journal was torn before it was
+//! acknowledged, or damaged after. It is cut off, and [`StoreStats::torn`] says so.
+//!
 //! # Layout, version 1
 //! - `lock`, held for as long as the store is open.
 //! - `fjall/format`: `reprise-store fjall 1` and a line feed.

@@ -15,6 +15,7 @@ pub use self::fjall::FjallStore;
 pub use self::memory::MemoryStore;
 pub use self::salvage::{Kind, Salvaged, salvage};
 pub use self::sled::SledStore;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -200,14 +201,15 @@ fn check(batch: &[Write]) -> Result<(), String> {
     Ok(())
 }
 
-/// Bytes of all files below a directory; files that vanish meanwhile count nothing.
+/// Bytes that the disk has given to all files below a directory, which are fewer than their lengths
+/// where they were allocated ahead; files that vanish meanwhile count nothing.
 fn disk_bytes(dir: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
     entries
         .flatten()
         .map(|entry| match entry.metadata() {
             Ok(meta) if meta.is_dir() => disk_bytes(&entry.path()),
-            Ok(meta) => meta.len(),
+            Ok(meta) => meta.blocks() * 512,
             Err(_) => 0,
         })
         .sum()

@@ -53,6 +53,7 @@ fn steady_churn_stays_bounded_in_fjall() {
     assert!(*most < 256 << 20, "{most}");
 }
 
+#[allow(clippy::disallowed_methods, reason = "the store has no clock, this test has a deadline")]
 #[test]
 fn fjall_gives_the_space_of_deleted_records_back_while_it_works() {
     let dir = tempfile::tempdir().unwrap();

@@ -26,6 +26,9 @@ pub(super) struct List {
 /// What a list says of a table.
 type Entry = [u8; TABLE_BYTES];
 
+/// Offset, length and name of a section.
+type Section<'a> = (u64, u64, &'a [u8]);
+
 fn name(entry: &Entry) -> u64 {
     entry.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
@@ -98,8 +101,8 @@ impl List {
         write(keyspace, self.number, &bytes).map_err(|e| format!("writing a list of tables: {e}"))
     }
 
-    /// Offset, length and name of every section, and where the sections end.
-    fn contents(&self) -> Option<(Vec<(u64, u64, &[u8])>, usize)> {
+    /// All sections, and where they end.
+    fn contents(&self) -> Option<(Vec<Section<'_>>, usize)> {
         let trailer = self.bytes.len().checked_sub(TRAILER_BYTES)?;
         let mut trailer = self.bytes.get(trailer + 22..)?;
         let at = usize::try_from(u64::from_le_bytes(*take(&mut trailer)?)).ok()?;
