@@ -82,7 +82,7 @@ sites_test! {
 
 sites_test! {
     async fn envoys_that_are_ended_and_started_cost_nothing_that_a_retry_does_not_mend(sites) {
-        let (record, steps) = replace_all(&sites, false, 30).await?;
+        let (record, steps) = replace_all(&sites, false, 100).await?;
         sites.resolve_doubts().await?;
         sites.judge_record(&record).await?;
         let failed = failures(&record, &steps);
