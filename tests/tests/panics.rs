@@ -156,10 +156,12 @@ sites_test! {
                 tokio::time::sleep(Duration::from_millis(700)).await;
             }
         }
-        let record = load.stop().await;
         let listed = |s: &serde_json::Value| s["log"]["in_doubt"].as_array().is_some_and(|d| d.iter().filter(|d| d["session"] == "panics").count() == 2);
         sites.until("the last is in doubt at both", listed).await?;
         sites.resolve_both("panics", "guard-tick").await?;
+        // Others may have been running at both guards too: their clients wait for the operator.
+        let (record, resolved) = tokio::join!(load.stop(), sites.resolve_doubts());
+        resolved?;
         sites.resolve_doubts().await?;
         let failed: Vec<_> = record.ops.iter().filter(|op| op.outcome != Outcome::Ok).collect();
         let repeated = record.ops.iter().filter(|op| op.tries > 1).count();
