@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::plan::{Fault, Harm, SyncEnd, Victim};
-use super::sites::Times;
+use super::sites::{Times, by_itself};
 use crate::faults::{Faults, Word};
 use crate::stack::{Process, Stack};
 
@@ -147,7 +147,7 @@ impl<'a> Hand<'a> {
         note("kill -9");
         match self {
             Hand::Stack(stack, process, _) if !stack.runs(*process) => {
-                bail!("{} has ended by itself before it was killed", process.name())
+                Err(by_itself(stack, *process))
             }
             Hand::Stack(stack, process, _) => stack.kill(*process).await,
             Hand::Till(till) => till.kill().await,
