@@ -40,6 +40,7 @@ pub(super) async fn lane(
 
 impl<'a> Hand<'a> {
     async fn hurt(&mut self, harm: &Harm, note: &impl Fn(&str)) -> Result<()> {
+        self.must_run()?;
         match harm {
             Harm::Kill { down_ms, again_ms } => {
                 self.kill(note).await?;
@@ -142,13 +143,19 @@ impl<'a> Hand<'a> {
         }
     }
 
-    /// Kills what must run: what has ended by itself is a finding.
-    async fn kill(&mut self, note: &impl Fn(&str)) -> Result<()> {
-        note("kill -9");
+    /// What has ended by itself is a finding.
+    fn must_run(&self) -> Result<()> {
         match self {
             Hand::Stack(stack, process, _) if !stack.runs(*process) => {
                 Err(by_itself(stack, *process))
             }
+            _ => Ok(()),
+        }
+    }
+
+    async fn kill(&mut self, note: &impl Fn(&str)) -> Result<()> {
+        note("kill -9");
+        match self {
             Hand::Stack(stack, process, _) => stack.kill(*process).await,
             Hand::Till(till) => till.kill().await,
             Hand::Link(_) => bail!("the link is no process"),
