@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::plan::{Fault, Harm, SyncEnd, Victim};
-use super::sites::Times;
+use super::sites::{Times, by_itself};
 use crate::faults::{Faults, Word};
 use crate::stack::{Process, Stack};
 
@@ -40,6 +40,7 @@ pub(super) async fn lane(
 
 impl<'a> Hand<'a> {
     async fn hurt(&mut self, harm: &Harm, note: &impl Fn(&str)) -> Result<()> {
+        self.must_run()?;
         match harm {
             Harm::Kill { down_ms, again_ms } => {
                 self.kill(note).await?;
@@ -142,13 +143,19 @@ impl<'a> Hand<'a> {
         }
     }
 
-    /// Kills what must run: what has ended by itself is a finding.
+    /// What has ended by itself is a finding.
+    fn must_run(&self) -> Result<()> {
+        match self {
+            Hand::Stack(stack, process, _) if !stack.runs(*process) => {
+                Err(by_itself(stack, *process))
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn kill(&mut self, note: &impl Fn(&str)) -> Result<()> {
         note("kill -9");
         match self {
-            Hand::Stack(stack, process, _) if !stack.runs(*process) => {
-                bail!("{} has ended by itself before it was killed", process.name())
-            }
             Hand::Stack(stack, process, _) => stack.kill(*process).await,
             Hand::Till(till) => till.kill().await,
             Hand::Link(_) => bail!("the link is no process"),

@@ -158,7 +158,10 @@ impl Life {
         // Clients whose writes are in doubt end only after somebody has decided.
         let record = tokio::select! {
             record = load.stop() => record,
-            failed = operator.work(&self.sites) => return Err(failed),
+            failed = operator.work(&self.sites) => {
+                self.sites.all_run()?;
+                return Err(failed);
+            }
         };
         self.record.extend(record);
         let drained = operator.drain(&self.sites).await;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use demo::relay::Relay;
 use demo::till::{TillCommand, TillProcess};
 use tokio::time::Instant;
@@ -97,10 +97,19 @@ impl Sites {
     pub(super) fn all_run(&self) -> Result<()> {
         let gone: Vec<_> = Process::ALL.into_iter().filter(|p| !self.stack.runs(*p)).collect();
         match gone.first() {
-            Some(process) => bail!("{} has ended by itself", process.name()),
+            Some(process) => Err(by_itself(&self.stack, *process)),
             None => Ok(()),
         }
     }
+}
+
+/// The error that a process has ended though nobody ended it, with its last words.
+pub(super) fn by_itself(stack: &Stack, process: Process) -> anyhow::Error {
+    let log = stack.data.join(process.name()).with_extension("log");
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let last = text.lines().last().unwrap_or_default();
+    anyhow!("{} has ended by itself, its last words: {last}", process.name())
 }
 
 /// When what was really done, for the record: starts take their time.
