@@ -12,7 +12,7 @@ use crate::salvage::{self, Which};
 use protocol::Replica;
 use replay_log::journal::{Journal, JournalConfig};
 use replay_log::log::{self, Log, LogConfig};
-use replay_log::store::{FjallStore, MemoryStore, SledStore, Store, StoreError};
+use replay_log::store::{self, Kind, MemoryStore, Store};
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -61,11 +61,11 @@ pub fn open_store(config: &Config, name: &str) -> Result<Box<dyn Store>, String>
         let path = path.display();
         format!("cannot make the directory {path}: {cause}; make it writable or change `data`")
     })?;
-    let store: Result<Box<dyn Store>, StoreError> = match engine {
-        config::Engine::Fjall => FjallStore::open(&path).map(|store| Box::new(store) as _),
-        config::Engine::Sled => SledStore::open(&path).map(|store| Box::new(store) as _),
+    let kind = match engine {
+        config::Engine::Fjall => Kind::Fjall,
+        config::Engine::Sled => Kind::Sled,
     };
-    store.map_err(|cause| {
+    store::open(kind, &path, config.min_free_bytes).map_err(|cause| {
         format!(
             "{cause}; if another reprise has it open, stop that one or change `data`; {SALVAGE}"
         )

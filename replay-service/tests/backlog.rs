@@ -156,7 +156,8 @@ impl Site {
     /// Starts the process and waits until it is healthy; how long that took.
     async fn start(&self) -> (Reprise, Duration) {
         let since = Instant::now();
-        let reprise = Reprise::start(&self.config).await;
+        let mut reprise = Reprise::start(&self.config).await;
+        reprise.relay_log();
         while get(reprise.admin(), "/healthz").await != 200 {}
         let took = since.elapsed();
         let process = reprise.process();

@@ -147,8 +147,7 @@ impl Log {
             bytes: 0,
         };
         stored.bytes = (stored.encoded_len() + payload.len()) as u32;
-        if self.live_bytes + u64::from(stored.bytes) > self.config.max_bytes {
-            let detail = format!("the replay log holds {} bytes, its bound", self.live_bytes);
+        if let Some(detail) = self.refuses_as_full(now, stored.bytes.into()) {
             return self.refuse(stream, token, Reason::Full, detail, RETRY_AFTER_MS);
         }
         let seq = self.number(now, &key, &id, stored, payload);

@@ -210,17 +210,17 @@ pub(super) fn number_of(key: &[u8]) -> Option<Number> {
     })
 }
 
-/// The key of the payload that belongs to an entry's key.
-pub(super) fn payload_of(entry: &[u8]) -> Vec<u8> {
-    let rest = entry.get(1..).unwrap_or_default();
-    key(b'p', &[rest])
-}
-
 /// The session and number of an entry's key.
 pub(super) fn parse_entry_key(key: &[u8]) -> Option<(SessionKey, Number)> {
     let name = before_number(key)?.get(1..)?.strip_suffix(&[0])?;
     let session = SessionKey::new(std::str::from_utf8(name).ok()?).ok()?;
     Some((session, number_of(key)?))
+}
+
+/// The key of the payload that belongs to an entry's key.
+pub(super) fn payload_of(entry: &[u8]) -> Vec<u8> {
+    let rest = entry.get(1..).unwrap_or_default();
+    key(b'p', &[rest])
 }
 
 pub(super) fn bucket_prefix(bucket: u64) -> Vec<u8> {

@@ -192,3 +192,6 @@ impl Store for FjallStore {
         &self.path
     }
 }
+
+#[cfg(test)]
+mod tests;

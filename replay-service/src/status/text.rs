@@ -51,7 +51,11 @@ fn log(out: &mut String, log: &Value) {
     line(out, log, &rare, false);
     line(out, log, &["ids_evicted_early"], false);
     if log["full"] == true {
-        let _ = writeln!(out, "\n  FULL: new writes are refused until entries are settled");
+        let until = match log["full_cause"].as_str() {
+            Some("disk") => "there is room on its disk again",
+            _ => "entries are settled",
+        };
+        let _ = writeln!(out, "\n  FULL: new writes are refused until {until}");
     }
     if log["unseeded"]["primary"] == true || log["unseeded"]["secondary"] == true {
         let _ = writeln!(out, "\n  {UNSEEDED}");

@@ -23,7 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A running `reprise`; killed when dropped.
 pub struct Reprise {
     child: Child,
-    stderr: Lines<BufReader<ChildStderr>>,
+    stderr: Option<Lines<BufReader<ChildStderr>>>,
     /// The values of its start line.
     pub started: BTreeMap<String, String>,
     _config: tempfile::NamedTempFile,
@@ -86,8 +86,12 @@ impl Reprise {
         let mut child = process.spawn().expect("starts");
         let stderr = child.stderr.take().expect("piped");
         let started = BTreeMap::new();
-        let mut reprise =
-            Reprise { child, stderr: BufReader::new(stderr).lines(), started, _config: config };
+        let mut reprise = Reprise {
+            child,
+            stderr: Some(BufReader::new(stderr).lines()),
+            started,
+            _config: config,
+        };
         let line = reprise.line_with(" started ").await;
         let pairs = line.split(' ').filter_map(|pair| pair.split_once('='));
         reprise.started = pairs.map(|(k, v)| (k.to_string(), v.to_string())).collect();
@@ -98,7 +102,8 @@ impl Reprise {
     pub async fn line_with(&mut self, text: &str) -> String {
         let found = async {
             loop {
-                let line = self.stderr.next_line().await.expect("readable");
+                let stderr = self.stderr.as_mut().expect("not relayed");
+                let line = stderr.next_line().await.expect("readable");
                 let line = line.unwrap_or_else(|| panic!("ended without {text:?}"));
                 eprintln!("reprise: {line}");
                 if line.contains(text) {
@@ -107,6 +112,16 @@ impl Reprise {
             }
         };
         tokio::time::timeout(PATIENCE, found).await.expect("a line in time")
+    }
+
+    /// From now on its log goes to the test's output, line by line.
+    pub fn relay_log(&mut self) {
+        let mut stderr = self.stderr.take().expect("not relayed");
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = stderr.next_line().await {
+                eprintln!("reprise: {line}");
+            }
+        });
     }
 
     pub fn listen(&self) -> &str {
