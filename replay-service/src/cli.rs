@@ -28,6 +28,9 @@ enum Command {
         config: PathBuf,
     },
     /// Check a configuration file and do nothing else
+    ///
+    /// The stores are not opened: `salvage` tells whether they are sound, and `status` whether a
+    /// replica waits for `seed`.
     Check {
         /// The configuration file (TOML)
         #[arg(long, value_name = "FILE")]
