@@ -1,4 +1,5 @@
-//! A disk in memory that can lose, tear and refuse, and that knows how it stood earlier.
+//! A disk in memory that can lose, tear and refuse, and that knows how it stood earlier. When it
+//! is full it says so, and goes on committing from its reserve.
 //!
 //! A commit is visible at once and durable once [`Disk::synced`] has been called; until then a
 //! crash leaves none of it, all of it, or its first writes, as the real store does: it writes in
@@ -139,9 +140,6 @@ impl Store for Disk {
     fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
         let mut state = self.lock();
         let writes = batch.len();
-        if state.fault == Some(scenario::Disk::Full) {
-            return Err(refused(writes, "no space left on device"));
-        }
         for write in batch {
             let (key, value) = match write {
                 Write::Put { key, value } => (key, Some(value.clone())),
@@ -188,9 +186,13 @@ impl Store for Disk {
         StoreStats {
             disk_bytes: self.lock().bytes as u64,
             durability: Durability::Synced,
-            room: true,
+            room: self.has_room(),
             torn: 0,
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.lock().fault != Some(scenario::Disk::Full)
     }
 }
 
@@ -250,15 +252,15 @@ mod tests {
     }
 
     #[test]
-    fn a_full_or_broken_disk_refuses_commits() {
+    fn a_broken_disk_refuses_commits_and_a_full_one_says_that_it_has_no_room() {
         let mut disk = Disk::new(0);
         let delete = || vec![Write::Delete { key: b"a".to_vec() }];
-        for how in [scenario::Disk::Full, scenario::Disk::Fails] {
-            disk.misbehave(Some(how));
-            assert!(disk.commit(delete()).is_err());
-        }
+        disk.misbehave(Some(scenario::Disk::Fails));
+        assert!(disk.commit(&delete()).is_err());
+        disk.misbehave(Some(scenario::Disk::Full));
+        assert!(disk.commit(&delete()).is_ok() && !disk.has_room());
         disk.misbehave(Some(scenario::Disk::Slow(7)));
-        assert!(disk.commit(delete()).is_ok());
+        assert!(disk.commit(&delete()).is_ok() && disk.has_room());
         assert_eq!(disk.slow(), Some(7_000));
     }
 

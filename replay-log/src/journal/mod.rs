@@ -30,6 +30,7 @@ mod open;
 mod outcome;
 mod record;
 mod remembered;
+pub mod salvage;
 pub mod seed;
 mod session;
 mod status;

@@ -123,6 +123,11 @@ impl Log {
     ) {
         let token = a.token;
         self.hand_back_if_caught_up(now, &key);
+        if self.sessions.get(&key).is_some_and(Session::is_sealed) {
+            let detail = "the store was salvaged: what is left of the session is delivered first";
+            let detail = detail.to_string();
+            return self.refuse(stream, token, Reason::Superseded, detail, RETRY_AFTER_MS);
+        }
         let pinned = self.sessions.get(&key).is_some_and(|s| s.pinned);
         if a.refuse_when_cut && (pinned || self.cannot_take(Replica::Primary)) {
             let detail = "the primary is cut off".to_string();
@@ -142,8 +147,7 @@ impl Log {
             bytes: 0,
         };
         stored.bytes = (stored.encoded_len() + payload.len()) as u32;
-        if self.live_bytes + u64::from(stored.bytes) > self.config.max_bytes {
-            let detail = format!("the replay log holds {} bytes, its bound", self.live_bytes);
+        if let Some(detail) = self.refuses_as_full(now, stored.bytes.into()) {
             return self.refuse(stream, token, Reason::Full, detail, RETRY_AFTER_MS);
         }
         let seq = self.number(now, &key, &id, stored, payload);

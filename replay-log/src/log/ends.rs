@@ -79,7 +79,7 @@ impl Log {
 
     /// Nobody will report the ends of what this stream released.
     pub(super) fn gateway_closed(&mut self, now: Now, stream: StreamId) {
-        if self.gateways.remove(&stream).is_none() {
+        if !self.gateway_left(stream) {
             return;
         }
         // What has neither ended nor is held waits for its takeover; what is held, for its timer.
@@ -277,6 +277,9 @@ impl Log {
         if at.number.epoch < session.epoch {
             return;
         }
+        let lost = session.is_sealed() && at.number.seq > session.last();
+        // What follows was lost with a damaged store; the replica has run all that is left here.
+        let at = if lost { session.position() } else { at };
         if at.number.seq > session.last() {
             return self.store_is_old(now, key, at);
         }
@@ -313,17 +316,15 @@ impl Log {
             let number = Number { epoch, seq: session.base };
             self.live_bytes = self.live_bytes.saturating_sub(entry.bytes.into());
             self.live_entries = self.live_entries.saturating_sub(1);
+            if !entry.withdrawn && !mutants::on(Mutant::ForgetId) {
+                // Before the entry goes: a crash may leave a batch's first writes alone.
+                let stored = remembered(number, &entry);
+                self.lazy.push(self.ids.put(now.unix_ms, key, entry.id, stored));
+            }
             self.lazy.push(Write::Delete { key: record::payload_key(key, number) });
             self.lazy.push(Write::Delete { key: record::entry_key(key, number) });
             if entry.ran_kept {
                 self.lazy.push(Write::Delete { key: record::ran_key(key, number) });
-            }
-            if !entry.withdrawn {
-                if mutants::on(Mutant::ForgetId) {
-                    continue;
-                }
-                let stored = remembered(number, &entry);
-                self.lazy.push(self.ids.put(now.unix_ms, key, entry.id, stored));
             }
         }
         self.hand_back_if_caught_up(now, key);

@@ -66,7 +66,7 @@ impl Log {
     /// nothing, under a new incarnation, so that guards can tell.
     pub(super) fn store_is_old(&mut self, now: Now, key: &SessionKey, heard: Position) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.forced {
+        if session.forced && !session.is_sealed() {
             return;
         }
         session.forced = true;
@@ -78,7 +78,7 @@ impl Log {
         let entries = session.take_entries();
         let held = std::mem::take(&mut session.held);
         session.settled = [session.base; 2];
-        self.urgent.push(recover::put_session(key, session));
+        let forced = recover::put_session(key, session);
         self.case(
             now,
             Kind::Forced,
@@ -86,6 +86,9 @@ impl Log {
             heard.number,
             "a guard stands beyond the end of the log: the store is an old copy",
         );
+        // A crash may leave a batch's first writes alone: the session is forced when all is in
+        // quarantine, and an entry goes after that.
+        let mut removals = vec![forced];
         for (seq, entry) in (first..).zip(entries) {
             let number = protocol::Number { epoch, seq };
             self.live_bytes = self.live_bytes.saturating_sub(entry.bytes.into());
@@ -100,10 +103,10 @@ impl Log {
                 }
                 Err(fault) => self.fault = Some(fault),
             }
-            self.urgent.push(Write::Delete { key: from });
-            self.urgent.push(Write::Delete { key: record::entry_key(key, number) });
+            removals.push(Write::Delete { key: from });
+            removals.push(Write::Delete { key: record::entry_key(key, number) });
             if entry.ran_kept {
-                self.urgent.push(Write::Delete { key: record::ran_key(key, number) });
+                removals.push(Write::Delete { key: record::ran_key(key, number) });
             }
             self.case(
                 now,
@@ -113,6 +116,7 @@ impl Log {
                 "not delivered until an operator decides",
             );
         }
+        self.urgent.append(&mut removals);
         for held in held {
             let detail = "the session's log was found to be old; send the write again".to_string();
             self.refuse_held(held.stream, held.token, detail);
@@ -124,10 +128,7 @@ impl Log {
         let random = (self.jitter(1 << 31) << 31) | self.jitter(1 << 31);
         self.incarnation = protocol::Incarnation((random | 1).to_be_bytes());
         self.meta_dirty = true;
-        for stream in self.gateways.keys().copied().collect::<Vec<_>>() {
-            let welcome = self.welcome(String::new());
-            self.send(stream, welcome);
-        }
+        self.welcome_again();
     }
 
     /// A record's bytes, even if its own batch is not committed yet.

@@ -66,7 +66,8 @@ pub(super) struct StoredSession {
     /// When it was last written to, unix milliseconds.
     #[prost(uint64, tag = "8")]
     pub touched_ms: u64,
-    /// The store turned out to be older than a guard: the next write opens a forced epoch.
+    /// The store turned out to be older than a guard, or was salvaged: the next write opens a
+    /// forced epoch, once what is left of this one is settled.
     #[prost(bool, tag = "9")]
     pub forced: bool,
 }
@@ -209,17 +210,17 @@ pub(super) fn number_of(key: &[u8]) -> Option<Number> {
     })
 }
 
-/// The key of the payload that belongs to an entry's key.
-pub(super) fn payload_of(entry: &[u8]) -> Vec<u8> {
-    let rest = entry.get(1..).unwrap_or_default();
-    key(b'p', &[rest])
-}
-
 /// The session and number of an entry's key.
 pub(super) fn parse_entry_key(key: &[u8]) -> Option<(SessionKey, Number)> {
     let name = before_number(key)?.get(1..)?.strip_suffix(&[0])?;
     let session = SessionKey::new(std::str::from_utf8(name).ok()?).ok()?;
     Some((session, number_of(key)?))
+}
+
+/// The key of the payload that belongs to an entry's key.
+pub(super) fn payload_of(entry: &[u8]) -> Vec<u8> {
+    let rest = entry.get(1..).unwrap_or_default();
+    key(b'p', &[rest])
 }
 
 pub(super) fn bucket_prefix(bucket: u64) -> Vec<u8> {

@@ -6,16 +6,19 @@
 
 use super::cases::Cases;
 use super::deliver::Delivering;
-use super::entry::{Entry, Ran};
+use super::entry::{Entry, LiveId, Ran};
+use super::gateways::Gateways;
 use super::ids::IdIndex;
-use super::record::{self, META_KEY, Meta, StoredCase, StoredEntry, StoredRan, StoredSession};
+use super::record::{
+    self, META_KEY, Meta, StoredCase, StoredEntry, StoredId, StoredRan, StoredSession,
+};
 use super::session::Session;
 use super::{Counters, Log, LogConfig};
 use crate::Now;
 use crate::store::{Store, StoreError, Write};
 use prost::Message as _;
 use protocol::mutants::{self, Mutant};
-use protocol::{Digest, Incarnation, Number, Replica, SessionKey, limits};
+use protocol::{Digest, Id, Incarnation, Number, Replica, SessionKey, limits};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU16;
 
@@ -98,7 +101,7 @@ impl Log {
             sessions: BTreeMap::new(),
             ids,
             cases: Cases { next: meta.next_case, ..Cases::default() },
-            gateways: BTreeMap::new(),
+            gateways: Gateways::default(),
             delivering: [Delivering::default(), Delivering::default()],
             takeovers: VecDeque::new(),
             timers: BTreeSet::new(),
@@ -111,6 +114,7 @@ impl Log {
             staged: Vec::new(),
             live_bytes: 0,
             live_entries: 0,
+            full: Default::default(),
             random: u64::from_le_bytes(second.try_into().unwrap_or_default()),
             counters: Counters::default(),
             fault: None,
@@ -158,11 +162,12 @@ impl Log {
                 let before = open.replace((head.to_vec(), name, found));
                 sessions.extend(before.map(|(_, name, session)| (name, session)));
             }
-            let Some((_, _, session)) = &mut open else { return Ok(true) };
+            let Some((_, name, session)) = &mut open else { return Ok(true) };
             let number = record::number_of(key).ok_or_else(|| damaged(key, "is too short"))?;
             let next = session.last() + 1;
-            if number.epoch != session.epoch || number.seq < next {
-                leftovers.push(key.to_vec());
+            if number.epoch != session.epoch || number.seq < next || session.forced {
+                // Of a forced session they are in quarantine, of any other settled.
+                leftovers.push((name.clone(), number, stored, session.forced));
                 return Ok(true);
             }
             if number.seq > next {
@@ -178,10 +183,43 @@ impl Log {
         sessions.extend(open.map(|(_, name, session)| (name, session)));
         self.live_bytes = bytes;
         self.live_entries = count;
-        for key in leftovers {
-            self.lazy.push(Write::Delete { key: record::payload_of(&key) });
-            self.lazy.push(Write::Delete { key });
+        leftovers.into_iter().try_for_each(|(key, number, stored, quarantined)| {
+            self.finish_removal(now, &key, number, stored, quarantined)
+        })
+    }
+
+    /// A crash came between the record of a session and the removal of its entry: the id may not
+    /// be remembered yet.
+    fn finish_removal(
+        &mut self,
+        now: Now,
+        key: &SessionKey,
+        number: Number,
+        stored: StoredEntry,
+        quarantined: bool,
+    ) -> Result<(), StoreError> {
+        let entry_key = record::entry_key(key, number);
+        let id = Id::new(stored.id).map_err(|e| damaged(&entry_key, e))?;
+        let unknown = self.ids.get(self.store.as_ref(), key, &id)?.is_none();
+        if unknown && !quarantined && !stored.withdrawn && !mutants::on(Mutant::ForgetId) {
+            let ran = self.store.get(&record::ran_key(key, number))?;
+            let ran = ran.and_then(|value| StoredRan::decode(value.as_slice()).ok());
+            let status = ran.map_or(0, |ran| match ran.primary_status {
+                0 => ran.secondary_status,
+                status => status,
+            });
+            let stored = StoredId {
+                epoch: number.epoch,
+                seq: number.seq,
+                link: stored.link,
+                fingerprint: stored.fingerprint,
+                status,
+                received_ms: stored.received_ms,
+            };
+            self.lazy.push(self.ids.put(now.unix_ms, key, LiveId::new(&id), stored));
         }
+        self.lazy.push(Write::Delete { key: record::payload_key(key, number) });
+        self.lazy.push(Write::Delete { key: entry_key });
         Ok(())
     }
 
@@ -251,25 +289,31 @@ pub fn journal_lives(
     Ok(lives)
 }
 
+/// Whether a store is this log's, and of a format that this build reads.
+pub(super) fn check(meta: &Meta, service: &str) -> Result<(), StoreError> {
+    if meta.format != record::FORMAT {
+        let cause = format!(
+            "its format is {}, this build reads {}; let the build that wrote it deliver what it \
+             holds, then begin with an empty directory",
+            meta.format,
+            record::FORMAT
+        );
+        return Err(damaged(META_KEY, cause));
+    }
+    if meta.epoch.max(meta.next_case) >= limits::NUMBER_MAX {
+        return Err(damaged(META_KEY, "its epoch or its next case is out of range"));
+    }
+    if meta.service != service {
+        let cause = format!("it is the log of the service {}, not of {service}", meta.service);
+        return Err(damaged(META_KEY, cause));
+    }
+    Ok(())
+}
+
 fn load_meta(store: &mut dyn Store, service: &str, random: &[u8]) -> Result<Meta, StoreError> {
     if let Some(value) = store.get(META_KEY)? {
         let meta = Meta::decode(value.as_slice()).map_err(|e| damaged(META_KEY, e))?;
-        if meta.format != record::FORMAT {
-            let cause = format!(
-                "its format is {}, this build reads {}; let the build that wrote it deliver what it \
-                 holds, then begin with an empty directory",
-                meta.format,
-                record::FORMAT
-            );
-            return Err(damaged(META_KEY, cause));
-        }
-        if meta.epoch.max(meta.next_case) >= limits::NUMBER_MAX {
-            return Err(damaged(META_KEY, "its epoch or its next case is out of range"));
-        }
-        if meta.service != service {
-            let cause = format!("it is the log of the service {}, not of {service}", meta.service);
-            return Err(damaged(META_KEY, cause));
-        }
+        check(&meta, service)?;
         return Ok(meta);
     }
     let meta = Meta {

@@ -66,7 +66,7 @@ impl Log {
     fn moved(&mut self, now: Now, key: &SessionKey, route: pb::Route) {
         let kind = if route == pb::Route::Secondary { "pinned" } else { "handed_back" };
         self.event(now, kind, None, Some(key), "");
-        let streams: Vec<_> = self.gateways.keys().copied().collect();
+        let streams: Vec<_> = self.gateways.welcomed.keys().copied().collect();
         for stream in streams {
             let moved = pb::Moved { session: key.as_str().to_string(), route: route as i32 };
             self.send(stream, pb::gateway_response::Kind::Moved(moved));

@@ -205,6 +205,12 @@ impl Session {
         self.held.iter().map(|h| h.seq).min().map_or(self.last(), |first| first - 1)
     }
 
+    /// Nothing follows its last entry in this epoch, and that is not settled: the store was
+    /// salvaged, and a number behind it may have been given out.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.forced && !self.entries.is_empty()
+    }
+
     /// Entries that a replica has not settled.
     pub(super) fn lag(&self, replica: Replica) -> u64 {
         self.last().saturating_sub(self.settled[replica.index()])

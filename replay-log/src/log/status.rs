@@ -2,6 +2,7 @@
 
 use super::Log;
 use super::cases::Kind;
+use super::full::Full;
 use super::record::StoredCase;
 use super::session::Session;
 use crate::store::StoreStats;
@@ -18,8 +19,8 @@ pub struct Status {
     pub entries: u64,
     /// Bytes of those entries.
     pub bytes: u64,
-    /// New writes are refused until something is settled.
-    pub full: bool,
+    /// Why new writes are refused, if they are.
+    pub full: Option<Full>,
     /// Writes numbered.
     pub numbered: u64,
     /// Appends whose id was known.
@@ -155,7 +156,8 @@ pub struct Event {
     pub seq: u64,
     /// When, unix milliseconds.
     pub at_ms: u64,
-    /// `away`, `back`, `unseeded`, `seeded`, `pinned`, `handed_back`, `hold_expired`, `drained`, or a case's kind.
+    /// `away`, `back`, `unseeded`, `seeded`, `pinned`, `handed_back`, `hold_expired`, `drained`,
+    /// `full`, `room_again`, or a case's kind.
     pub kind: &'static str,
     /// Which replica, if one.
     pub replica: Option<Replica>,
@@ -192,7 +194,7 @@ impl Log {
             pinned: self.sessions.values().filter(|s| s.pinned).count() as u64,
             entries: self.live_entries,
             bytes: self.live_bytes,
-            full: self.live_bytes >= self.config.max_bytes,
+            full: self.full(),
             numbered: c.numbered,
             deduplicated: c.deduplicated,
             withdrawn: c.withdrawn,
@@ -219,7 +221,7 @@ impl Log {
             unseeded_listed: listed(Kind::Unseeded),
             away: Replica::BOTH.map(|r| self.is_away(r)),
             unseeded: Replica::BOTH.map(|r| self.is_unseeded(r)),
-            gateways: self.gateways.len() as u64,
+            gateways: self.gateways.welcomed.len() as u64,
             ids: self.ids.len(),
             ids_evicted_early: self.ids.evicted_early,
             diverged: self.cases.of_kind(&[Kind::Diverged]),

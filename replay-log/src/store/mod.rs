@@ -4,11 +4,13 @@
 //! [`Store::commit`] has returned `Ok`, every write of the batch survives the death of the
 //! process and the loss of power (see [`Durability`] for what an implementation really gives).
 
+mod disk;
 mod fjall;
 mod memory;
 mod salvage;
 mod sled;
 
+pub use self::disk::open;
 pub use self::fjall::FjallStore;
 pub use self::memory::MemoryStore;
 pub use self::salvage::{Kind, Salvaged, salvage};
@@ -123,6 +125,11 @@ pub trait Store: Send {
         true
     }
 
+    /// Bytes that are free on its file system, for messages; `None` if it has none.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Work that gives disk space back, if there is some to be done; to be run on a thread that
     /// may wait for the disk, one at a time. Asked every few seconds.
     fn reclaim(&mut self) -> Option<Reclaim> {
@@ -136,12 +143,21 @@ pub trait Store: Send {
 }
 
 /// What a commit of an engine failed by.
+#[derive(Debug)]
 pub(crate) enum Failed {
     /// A write found no room; opening the engine again shows what was there before (or, whole,
     /// the batch that failed: to commit it once more does no harm).
     Full(String),
     /// Anything else: nobody knows what the disk holds.
     Fatal(String),
+}
+
+impl Failed {
+    fn cause(self) -> String {
+        match self {
+            Failed::Full(cause) | Failed::Fatal(cause) => cause,
+        }
+    }
 }
 
 /// A store's engine, as `disk` wraps it.

@@ -33,8 +33,11 @@ mod layout;
 mod open;
 
 use self::layout::{CHUNK_BYTES, ChunkKeys, HEAD_DATA, Head, Side};
-use super::{Durability, Store, StoreError, StoreStats, VALUE_BYTES, Visit, Write};
+use super::{
+    Durability, Engine, Failed, Reclaim, Store, StoreError, StoreStats, VALUE_BYTES, Visit, Write,
+};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// sled's page cache, bytes.
@@ -68,7 +71,7 @@ impl SledStore {
         self.leftovers
     }
 
-    fn apply(&self, batch: &[Write]) -> Result<(), String> {
+    fn apply(&self, batch: &[Write]) -> Result<(), Failed> {
         for (n, record) in
             layout::intents(self.keys_with_tails(batch)?.into_iter()).iter().enumerate()
         {
@@ -84,7 +87,7 @@ impl SledStore {
     }
 
     /// The keys of a batch that have, or get, more than a head.
-    fn keys_with_tails<'a>(&self, batch: &'a [Write]) -> Result<Vec<&'a [u8]>, String> {
+    fn keys_with_tails<'a>(&self, batch: &'a [Write]) -> Result<Vec<&'a [u8]>, Failed> {
         let mut keys = Vec::new();
         for write in batch {
             let (key, large) = match write {
@@ -98,7 +101,7 @@ impl SledStore {
         Ok(keys)
     }
 
-    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), String> {
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), Failed> {
         let chunks = ChunkKeys::new(key);
         let old = self.head(&chunks)?;
         let new = Head::of(old.map_or(Side::A, |head| head.side.other()), value);
@@ -110,45 +113,46 @@ impl SledStore {
         self.remove_tails(&chunks, old)
     }
 
-    fn delete(&self, key: &[u8]) -> Result<(), String> {
+    fn delete(&self, key: &[u8]) -> Result<(), Failed> {
         let chunks = ChunkKeys::new(key);
         let old = self.head(&chunks)?;
         self.remove(chunks.head())?;
         self.remove_tails(&chunks, old)
     }
 
-    fn remove_tails(&self, chunks: &ChunkKeys, head: Option<Head>) -> Result<(), String> {
+    fn remove_tails(&self, chunks: &ChunkKeys, head: Option<Head>) -> Result<(), Failed> {
         let Some(head) = head else { return Ok(()) };
         (1..=head.tails()).try_for_each(|n| self.remove(chunks.tail(head.side, n)))
     }
 
-    fn insert(&self, key: Vec<u8>, value: &[u8]) -> Result<(), String> {
+    fn insert(&self, key: Vec<u8>, value: &[u8]) -> Result<(), Failed> {
         #[cfg(test)]
         if self.is_dead() {
             return Ok(());
         }
-        self.db.insert(key, value).map(drop).map_err(|e| e.to_string())
+        Ok(self.db.insert(key, value).map(drop)?)
     }
 
-    fn remove(&self, key: impl AsRef<[u8]>) -> Result<(), String> {
+    fn remove(&self, key: impl AsRef<[u8]>) -> Result<(), Failed> {
         #[cfg(test)]
         if self.is_dead() {
             return Ok(());
         }
-        self.db.remove(key).map(drop).map_err(|e| e.to_string())
+        Ok(self.db.remove(key).map(drop)?)
     }
 
-    fn head(&self, chunks: &ChunkKeys) -> Result<Option<Head>, String> {
-        let chunk = self.db.get(chunks.head()).map_err(|e| e.to_string())?;
+    fn head(&self, chunks: &ChunkKeys) -> Result<Option<Head>, Failed> {
+        let chunk = self.db.get(chunks.head())?;
         let Some(chunk) = chunk else { return Ok(None) };
-        let (head, _) = Head::decode(&chunk).ok_or("a head that is none")?;
+        let (head, _) =
+            Head::decode(&chunk).ok_or_else(|| Failed::Fatal("a head that is none".to_string()))?;
         Ok(Some(head))
     }
 
     /// Makes everything that was written durable.
-    fn sync(&self) -> Result<(), String> {
-        self.db.flush().map_err(|e| e.to_string())?;
-        self.file.sync_data().map_err(|e| format!("syncing the file: {e}"))
+    fn sync(&self) -> Result<(), Failed> {
+        self.db.flush()?;
+        self.file.sync_data().map_err(|e| Failed::Fatal(format!("syncing the file: {e}")))
     }
 
     /// The value whose head chunk this is; `next(n)` gives its tail chunks.
@@ -175,22 +179,57 @@ impl SledStore {
         Ok(value)
     }
 
+    /// For [`salvage`](super::salvage()): all records with keys from one on up to another, forwards
+    /// or backwards.
+    pub(super) fn scan_between(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        back: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let end = to.map_or(vec![layout::DATA + 1], layout::key_prefix);
+        let mut keys = self.db.range(layout::key_prefix(from)..end).keys();
+        while let Some(sled_key) = if back { keys.next_back() } else { keys.next() } {
+            let sled_key = sled_key.map_err(|e| self.damaged(from, &e.to_string()))?;
+            let Some((key, 0)) = layout::parse_key(&sled_key) else { continue };
+            if let Some(value) = Store::get(self, &key)?
+                && !visit(&key, &value)?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn damaged(&self, key: &[u8], cause: &str) -> StoreError {
         let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
         StoreError::Damaged { path: self.path.clone(), key, cause: cause.to_string() }
     }
 }
 
-impl Store for SledStore {
-    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
-        let done = match &self.failed {
-            Some(cause) => Err(format!("an earlier commit failed: {cause}")),
-            None => super::check(batch).and_then(|()| self.apply(batch)).and_then(|()| self.sync()),
-        };
-        done.map_err(|cause| {
-            self.failed.get_or_insert_with(|| cause.clone());
-            StoreError::Commit { path: self.path.clone(), writes: batch.len(), cause }
-        })
+impl From<::sled::Error> for Failed {
+    fn from(error: ::sled::Error) -> Failed {
+        match &error {
+            ::sled::Error::Io(cause) if cause.kind() == ErrorKind::StorageFull => {
+                Failed::Full(error.to_string())
+            }
+            _ => Failed::Fatal(error.to_string()),
+        }
+    }
+}
+
+impl Engine for SledStore {
+    const NAME: &'static str = "sled";
+
+    fn open(dir: &Path) -> Result<SledStore, StoreError> {
+        SledStore::open(dir)
+    }
+
+    fn commit(&mut self, batch: &[Write]) -> Result<(), Failed> {
+        super::check(batch).map_err(Failed::Fatal)?;
+        self.apply(batch)?;
+        self.sync()
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -219,6 +258,35 @@ impl Store for SledStore {
             }
         }
         Ok(())
+    }
+
+    fn torn(&self) -> u64 {
+        self.leftovers as u64
+    }
+
+    fn reclaim(&mut self) -> Option<Reclaim> {
+        None
+    }
+}
+
+impl Store for SledStore {
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
+        let done = match &self.failed {
+            Some(cause) => Err(format!("an earlier commit failed: {cause}")),
+            None => Engine::commit(self, batch).map_err(Failed::cause),
+        };
+        done.map_err(|cause| {
+            self.failed.get_or_insert_with(|| cause.clone());
+            StoreError::Commit { path: self.path.clone(), writes: batch.len(), cause }
+        })
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Engine::get(self, key)
+    }
+
+    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        Engine::scan(self, prefix, visit)
     }
 
     fn stats(&self) -> StoreStats {

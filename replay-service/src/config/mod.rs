@@ -29,6 +29,8 @@ pub struct Config {
     pub admin: SocketAddr,
     /// Where the stores are.
     pub store: Store,
+    /// New writes are refused while the stores' file system has fewer bytes free.
+    pub min_free_bytes: u64,
     /// The replay log, if this site keeps it.
     pub log: Option<LogSection>,
     /// The journal, if this site has a replica.
@@ -143,6 +145,7 @@ fn root(value: &Value, problems: &mut Problems) -> Option<Config> {
     let listen = socket(&mut fields, "listen", "127.0.0.1:7400", problems);
     let admin = socket(&mut fields, "admin", "127.0.0.1:7401", problems);
     let store = store(&mut fields, problems);
+    let min_free_bytes = fields.number("min_free_bytes", 128 << 20, 0..=1 << 50, problems);
     let log = fields.has("log").then(|| log(fields.object("log", problems), problems));
     let journal =
         fields.has("journal").then(|| journal(fields.object("journal", problems), problems));
@@ -155,7 +158,8 @@ fn root(value: &Value, problems: &mut Problems) -> Option<Config> {
     // What could not be read has been reported.
     let whole = !matches!((&log, &journal), (Some(None), _) | (_, Some(None)));
     let (log, journal) = (log.flatten(), journal.flatten());
-    whole.then_some(Config { service, listen: listen?, admin: admin?, store, log, journal })
+    let (listen, admin) = (listen?, admin?);
+    whole.then_some(Config { service, listen, admin, store, min_free_bytes, log, journal })
 }
 
 fn socket(

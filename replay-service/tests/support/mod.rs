@@ -360,11 +360,20 @@ pub fn write(seq: u64) -> pb::Begin {
 
 /// The status code of a GET.
 pub async fn get(address: &str, path: &str) -> u16 {
+    fetch(address, path).await.0
+}
+
+/// The status code and the body of a GET.
+pub async fn fetch(address: &str, path: &str) -> (u16, String) {
+    use http_body_util::BodyExt;
     use hyper_util::client::legacy::Client;
     use hyper_util::rt::TokioExecutor;
     let client: Client<_, http_body_util::Empty<bytes::Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();
     let uri = format!("http://{address}{path}").parse().expect("a URI");
     let answer = tokio::time::timeout(PATIENCE, client.get(uri)).await;
-    answer.expect("an answer in time").expect("an answer").status().as_u16()
+    let answer = answer.expect("an answer in time").expect("an answer");
+    let code = answer.status().as_u16();
+    let body = answer.into_body().collect().await.expect("a body").to_bytes();
+    (code, String::from_utf8(body.to_vec()).expect("text"))
 }

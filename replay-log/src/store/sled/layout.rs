@@ -10,7 +10,8 @@ pub(super) const HEAD_DATA: usize = CHUNK_BYTES - HEADER;
 
 const HEADER: usize = 9;
 const META: u8 = 0x00;
-const DATA: u8 = 0x01;
+/// What the sled keys of all records begin with.
+pub(super) const DATA: u8 = 0x01;
 const FORMAT: &[u8] = b"reprise-store";
 
 /// Where the format record stands.

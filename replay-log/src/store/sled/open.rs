@@ -1,7 +1,7 @@
 //! Opening a sled store: lock, format, and what a crash has left over.
 
 use super::layout::{self, ChunkKeys, VERSION};
-use super::{CACHE_BYTES, SledStore};
+use super::{CACHE_BYTES, Failed, SledStore};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
@@ -36,12 +36,12 @@ pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
     };
     let formatted = check_format(&store)?;
     if fresh || formatted {
-        store.sync()?;
+        store.sync().map_err(Failed::cause)?;
         sync_directory(dir).map_err(|e| format!("syncing the directory: {e}"))?;
     }
     store.leftovers = remove_leftovers(&store)?;
     if store.leftovers > 0 {
-        store.sync()?;
+        store.sync().map_err(Failed::cause)?;
     }
     Ok(store)
 }
@@ -102,7 +102,9 @@ fn check_format(store: &SledStore) -> Result<bool, String> {
         Some(Some(other)) => {
             Err(format!("it has format version {other}, this build knows version {VERSION} only"))
         }
-        None if store.db.is_empty() => store.insert(key, &layout::format_value()).map(|()| true),
+        None if store.db.is_empty() => {
+            store.insert(key, &layout::format_value()).map_err(Failed::cause).map(|()| true)
+        }
         Some(None) | None => Err("it holds data, but is no store of Reprise".to_string()),
     }
 }
@@ -129,7 +131,7 @@ fn remove_leftovers(store: &SledStore) -> Result<usize, String> {
     let mut leftovers = 0;
     for key in keys {
         let chunks = ChunkKeys::new(&key);
-        let head = store.head(&chunks)?;
+        let head = store.head(&chunks).map_err(Failed::cause)?;
         let named = |index: u32| head.is_some_and(|head| head.names(index));
         let mut stale = Vec::new();
         for sled_key in store.db.scan_prefix(chunks.prefix()).keys() {
@@ -140,7 +142,7 @@ fn remove_leftovers(store: &SledStore) -> Result<usize, String> {
         }
         leftovers += usize::from(!stale.is_empty());
         for sled_key in stale {
-            store.remove(sled_key)?;
+            store.remove(sled_key).map_err(Failed::cause)?;
         }
     }
     Ok(leftovers)

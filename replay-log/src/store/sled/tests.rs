@@ -1,5 +1,7 @@
-use super::*;
+use super::layout::{self, CHUNK_BYTES, ChunkKeys, HEAD_DATA, Head, Side};
+use super::{SledStore, Store, Write};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 
 fn put(key: &str, value: Vec<u8>) -> Write {
     put_bytes(key.as_bytes(), &value)
