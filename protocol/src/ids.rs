@@ -107,6 +107,11 @@ impl Incarnation {
         self != Self::UNKNOWN
     }
 
+    /// Reads the text form; `None` if it is not one.
+    pub fn parse(s: &str) -> Option<Self> {
+        crate::text::unhex(s).map(Incarnation)
+    }
+
     /// From wire bytes; anything but 8 bytes is unknown.
     pub fn from_wire(b: &[u8]) -> Self {
         b.try_into().map(Incarnation).unwrap_or_default()

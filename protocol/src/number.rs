@@ -83,7 +83,8 @@ impl Position {
         pb::Position { epoch: self.number.epoch, seq: self.number.seq, link: self.link.0.to_vec() }
     }
 
-    pub(crate) fn parse(s: &str) -> Option<Position> {
+    /// Reads the text form; `None` if it is not one.
+    pub fn parse(s: &str) -> Option<Position> {
         let (number, link) = s.rsplit_once('.')?;
         Some(Position { number: Number::parse(number)?, link: Link(text::unhex(link)?) })
     }
@@ -106,6 +107,11 @@ impl Digest {
         let mut digest = [0; 8];
         digest.copy_from_slice(&full[..8]);
         Digest(digest)
+    }
+
+    /// Reads the text form; `None` if it is not one.
+    pub fn parse(s: &str) -> Option<Digest> {
+        text::unhex(s).map(Digest)
     }
 
     /// From wire bytes; anything but 8 bytes is the zero digest.

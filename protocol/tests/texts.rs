@@ -110,6 +110,7 @@ fn a_word_is_read_back_with_every_verdict() {
             digest: Digest::of(b"body"),
             at: Some(Position { number: Number { epoch: 1, seq: 3 }, link: Link([9; 16]) }),
             journal: Incarnation([8; 8]),
+            unseeded: true,
             ..bare.clone()
         };
         for word in [bare, full] {

@@ -212,6 +212,7 @@ fn responses() -> Vec<(&'static str, Vec<u8>)> {
                 digest: vec![4; 8],
                 response: Some(pb::Response { status: 201, headers: vec![], body: vec![] }),
                 forced: true,
+                unseeded: true,
             }),
         ),
         guard("noted", guard_response::Kind::Noted(pb::Noted { token: 1, at: position() })),

@@ -559,16 +559,85 @@ fn a_route_closed_while_cut_is_refused_before_numbering() {
     assert_eq!(desk.number("t", "c").seq, 1, "it took no number");
 }
 
-#[test]
-fn a_second_gateway_is_refused_unless_gateways_are_shared() {
+/// What the streams were told of being alone since the last look.
+fn welcomes(desk: &mut Desk) -> Vec<bool> {
+    let replies = std::mem::take(&mut desk.replies);
+    let kinds = replies.into_iter().filter_map(|reply| reply.kind);
+    kinds
+        .filter_map(|kind| match kind {
+            pb::gateway_response::Kind::Welcome(welcome) => Some(welcome.sole),
+            _ => None,
+        })
+        .collect()
+}
+
+fn say_hello(desk: &mut Desk, stream: u64, gateway: &[u8]) -> Vec<bool> {
+    let hello = pb::GatewayHello {
+        version: protocol::VERSION,
+        service: "shop".to_string(),
+        gateway: gateway.to_vec(),
+    };
+    desk.message(StreamId(stream), pb::gateway_request::Kind::Hello(hello));
+    welcomes(desk)
+}
+
+fn close(desk: &mut Desk, stream: u64) -> Vec<bool> {
+    desk.input(Input::GatewayClosed { stream: StreamId(stream) });
+    welcomes(desk)
+}
+
+/// A desk with two workers of one Envoy, its streams 10 and 11.
+fn two_workers() -> Desk {
     let mut desk = Desk::new();
-    assert!(desk.hello(StreamId(2), b"envoy-1").error.is_empty(), "another worker");
-    assert!(!desk.hello(StreamId(3), b"envoy-2").error.is_empty());
+    close(&mut desk, GATEWAY.0);
+    assert_eq!(say_hello(&mut desk, 10, b"envoy-1"), [true]);
+    assert_eq!(say_hello(&mut desk, 11, b"envoy-1"), [true], "another worker is the same Envoy");
+    desk
+}
+
+#[test]
+fn a_second_gateway_is_let_in_when_every_worker_of_the_first_knows_of_it() {
+    let mut desk = two_workers();
+    assert_eq!(say_hello(&mut desk, 20, b"envoy-2"), [false, false], "the first one's workers");
+    assert_eq!(say_hello(&mut desk, 21, b"envoy-2"), [] as [bool; 0], "the second's wait");
+    assert_eq!(desk.log.status().gateways, 2);
+    assert_eq!(say_hello(&mut desk, 10, b"envoy-1"), [] as [bool; 0]);
+    assert_eq!(say_hello(&mut desk, 11, b"envoy-1"), [false, false], "now they are welcome");
+    assert_eq!(desk.log.status().gateways, 4);
+}
+
+#[test]
+fn a_worker_that_leaves_need_not_confirm() {
+    let mut desk = two_workers();
+    say_hello(&mut desk, 20, b"envoy-2");
+    say_hello(&mut desk, 10, b"envoy-1");
+    assert_eq!(close(&mut desk, 11), [false], "the second is let in");
+    assert_eq!(close(&mut desk, 10), [true], "and is alone when the first has gone");
+}
+
+#[test]
+fn a_newcomer_that_leaves_again_leaves_the_first_alone() {
+    let mut desk = two_workers();
+    say_hello(&mut desk, 20, b"envoy-2");
+    assert_eq!(close(&mut desk, 20), [true, true]);
+    // What is owed for the first change does not count for the next.
+    assert_eq!(say_hello(&mut desk, 30, b"envoy-3"), [false, false]);
+    for _ in 0..2 {
+        for stream in [10, 11] {
+            assert_eq!(say_hello(&mut desk, stream, b"envoy-1"), [] as [bool; 0]);
+        }
+    }
+    assert_eq!(say_hello(&mut desk, 10, b"envoy-1"), [] as [bool; 0]);
+    assert_eq!(say_hello(&mut desk, 11, b"envoy-1"), [false]);
+}
+
+#[test]
+fn shared_gateways_never_count_as_alone() {
     let mut shared = config();
     shared.sole_gateway = false;
     let mut desk = Desk::with(shared, MemoryStore::new());
-    let welcome = desk.hello(StreamId(3), b"envoy-2");
-    assert!(welcome.error.is_empty() && !welcome.sole);
+    assert_eq!(say_hello(&mut desk, 20, b"envoy-2"), [false]);
+    assert_eq!(close(&mut desk, 20), [] as [bool; 0]);
 }
 
 #[test]

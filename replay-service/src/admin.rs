@@ -1,19 +1,23 @@
-//! The admin page: `GET /healthz`, `GET /status`, `POST /resolve`.
+//! The admin page: `GET /healthz`, `/readyz`, `/status`, `/metrics` and `/positions`, and
+//! `POST /resolve`.
 
 use crate::engine::{Engine, Stopped};
-use crate::status;
+use crate::seed::Positions;
+use crate::{clock, metrics, status};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use protocol::fields::{Fields, Problems};
 use protocol::{Number, Replica, SessionKey};
 use replay_log::journal::{self, Journal, Resolution};
-use replay_log::log::Log;
+use replay_log::log::{self, Log};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// An engine that does not answer within this is not healthy.
 const HEALTHY: Duration = Duration::from_secs(2);
@@ -29,15 +33,19 @@ pub struct Site {
     pub journal: Option<(Replica, Engine<Journal>)>,
 }
 
-/// Serves the admin page until `stop` resolves.
+/// Serves the admin page until `stop` resolves; `stopping` tells before that that the end is near.
 pub async fn serve(
     listener: TcpListener,
     site: Site,
+    stopping: watch::Receiver<bool>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(health))
+        .route("/readyz", get(move |state| ready(state, stopping.clone())))
         .route("/status", get(show))
+        .route("/metrics", get(measure))
+        .route("/positions", get(positions))
         .route("/resolve", post(resolve))
         .with_state(site);
     axum::serve(listener, router).with_graceful_shutdown(stop).await
@@ -65,6 +73,14 @@ async fn health(State(site): State<Site>) -> Response {
     }
 }
 
+/// Whether it is to be given streams: not any more once it shuts down.
+async fn ready(site: State<Site>, stopping: watch::Receiver<bool>) -> Response {
+    if *stopping.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response();
+    }
+    health(site).await
+}
+
 async fn show(State(site): State<Site>) -> Response {
     match whole(&site).await {
         Ok(status) => Json(status).into_response(),
@@ -72,7 +88,24 @@ async fn show(State(site): State<Site>) -> Response {
     }
 }
 
+async fn measure(State(site): State<Site>) -> Response {
+    match figures(&site).await {
+        Ok((log, journal)) => {
+            let now = clock::unix_ms();
+            let text = metrics::render(&site.service, now, log.as_ref(), journal.as_ref());
+            ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
+        }
+        Err(stopped) => say(StatusCode::SERVICE_UNAVAILABLE, &stopped.to_string()),
+    }
+}
+
 async fn whole(site: &Site) -> Result<Value, Stopped> {
+    let (log, journal) = figures(site).await?;
+    Ok(status::json(&site.service, log.as_ref(), journal.as_ref()))
+}
+
+/// One question to each engine.
+async fn figures(site: &Site) -> Result<(Option<log::Status>, Option<journal::Status>), Stopped> {
     let log = match &site.log {
         Some(log) => Some(log.ask(Log::status).await?),
         None => None,
@@ -81,7 +114,62 @@ async fn whole(site: &Site) -> Result<Value, Stopped> {
         Some((_, journal)) => Some(journal.ask(Journal::status).await?),
         None => None,
     };
-    Ok(status::json(&site.service, log.as_ref(), journal.as_ref()))
+    Ok((log, journal))
+}
+
+/// Where every session stands at the replica of this site, if nothing of it moves any more.
+async fn positions(State(site): State<Site>) -> Response {
+    let Some((replica, journal)) = &site.journal else {
+        return say(
+            StatusCode::NOT_FOUND,
+            "no journal here: ask the reprise of the replica's site",
+        );
+    };
+    match whereabouts(&site, *replica, journal).await {
+        Ok(Ok(positions)) => positions.render().into_response(),
+        Ok(Err(refused)) => say(StatusCode::CONFLICT, &refused),
+        Err(stopped) => say(StatusCode::SERVICE_UNAVAILABLE, &stopped.to_string()),
+    }
+}
+
+async fn whereabouts(
+    site: &Site,
+    replica: Replica,
+    journal: &Engine<Journal>,
+) -> Result<Result<Positions, String>, Stopped> {
+    let mut lives = BTreeSet::new();
+    if let Some(log) = &site.log {
+        let asked =
+            log.ask(move |log| (log.status().backlog, log.journal_lives(replica.other()))).await?;
+        match asked {
+            (_, Err(cause)) => return Ok(Err(cause.to_string())),
+            (backlog, Ok(known)) => match backlog[replica.index()] {
+                0 => lives = known,
+                behind => {
+                    return Ok(Err(format!(
+                        "the {replica} has not settled {behind} writes: wait until its backlog is 0"
+                    )));
+                }
+            },
+        }
+    }
+    let asked = journal.ask(|journal| (journal.status(), journal.positions())).await?;
+    let (status, positions) = asked;
+    if status.unseeded {
+        return Ok(Err("this journal is itself not seeded".into()));
+    }
+    Ok(match positions {
+        Err(cause) => Err(cause.to_string()),
+        Ok(Err(open)) => Err(format!(
+            "a write of {} sessions is running or in doubt here ({} is the first): stop the guard, \
+             decide with `reprise resolve`, and ask again",
+            open.len(),
+            open.first().map_or("", SessionKey::as_str),
+        )),
+        Ok(Ok(sessions)) => {
+            Ok(Positions { service: site.service.clone(), replica, lives, sessions })
+        }
+    })
 }
 
 async fn resolve(State(site): State<Site>, body: String) -> Response {

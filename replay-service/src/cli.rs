@@ -1,7 +1,7 @@
 //! The command line, and what each command's exit code says: 0 done, 1 failed, 2 wrong usage or
 //! configuration, 4 the store failed.
 
-use crate::{client, config, logging, serve, status};
+use crate::{client, config, logging, salvage, seed, serve, status};
 use clap::{Parser, Subcommand};
 use http::Method;
 use serde_json::json;
@@ -54,6 +54,46 @@ enum Command {
         #[command(flatten)]
         admin: Admin,
     },
+    /// Print where every session stands at the replica of that reprise, to seed the other one
+    ///
+    /// Its guard must be stopped and its backlog 0. See docs/seeding.md.
+    Positions {
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Make a journal that came in place of a lost one ready to run writes; reprise must not run
+    ///
+    /// See docs/seeding.md.
+    Seed {
+        /// The configuration file (TOML)
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Put what can be read of a damaged store in its place; reprise must not run
+    ///
+    /// The damaged one is kept beside it. Nothing is delivered around what is missing, and what may
+    /// have been attempted is in doubt.
+    Salvage {
+        /// The configuration file (TOML)
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Only this store; without it, whichever cannot be opened
+        #[arg(long, value_enum)]
+        store: Option<salvage::Which>,
+    },
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// The other replica's positions; this replica has been given that one's data
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// The replica still has its own data: what was attempted before is in doubt
+    #[arg(long)]
+    as_it_is: bool,
 }
 
 #[derive(clap::Args)]
@@ -87,6 +127,14 @@ pub fn run() -> ExitCode {
             let action = if action.redo { "redo" } else { "skip" };
             let body = json!({"session": session, "number": number, "action": action});
             exit(resolve(&admin.admin, body.to_string()))
+        }
+        Command::Positions { admin } => exit(seed::print(&admin.admin)),
+        Command::Seed { config, source } => with_config(&config, |config| match source.from {
+            Some(from) => seed::seed(&config, &from),
+            None => seed::adopt(&config),
+        }),
+        Command::Salvage { config, store } => {
+            with_config(&config, |config| salvage::run(&config, store))
         }
     }
 }

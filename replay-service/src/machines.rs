@@ -5,7 +5,7 @@ use crate::engine::{Act, Machine};
 use protocol::{SessionKey, Word, pb};
 use replay_log::journal::{self, Journal};
 use replay_log::log::{self, Log};
-use replay_log::store::StoreError;
+use replay_log::store::{Reclaim, StoreError};
 use replay_log::{Now, StreamId};
 
 impl Machine for Log {
@@ -33,6 +33,10 @@ impl Machine for Log {
 
     fn flush(&mut self, now: Now) -> Result<(), StoreError> {
         Log::flush(self, now)
+    }
+
+    fn reclaim(&mut self) -> Option<Reclaim> {
+        Log::reclaim(self)
     }
 
     fn next_wake_ms(&self) -> Option<u64> {
@@ -89,6 +93,10 @@ impl Machine for Journal {
 
     fn flush(&mut self, now: Now) -> Result<(), StoreError> {
         Journal::commit(self, now).map(drop)
+    }
+
+    fn reclaim(&mut self) -> Option<Reclaim> {
+        Journal::reclaim(self)
     }
 
     fn next_wake_ms(&self) -> Option<u64> {

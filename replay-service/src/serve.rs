@@ -79,17 +79,20 @@ async fn serve(
     mut signals: Signals,
 ) -> Result<(), String> {
     let (stop, _) = watch::channel(false);
-    let stopped = || {
-        let mut stop = stop.subscribe();
+    // The admin page goes on until the engines have ended, to say that this process is not ready.
+    let (end_admin, _) = watch::channel(false);
+    let set = |flag: &watch::Sender<bool>| {
+        let mut flag = flag.subscribe();
         async move {
             // The sender outlives all that wait.
-            let _ = stop.wait_for(|stop| *stop).await;
+            let _ = flag.wait_for(|set| *set).await;
         }
     };
     let site = engines.site.clone();
     let journal = site.journal.as_ref().map(|(_, journal)| journal.clone());
-    let mut grpc = tokio::spawn(grpc::serve(listener, site.log.clone(), journal, stopped()));
-    let mut admin = tokio::spawn(admin::serve(admin_listener, site, stopped()));
+    let mut grpc = tokio::spawn(grpc::serve(listener, site.log.clone(), journal, set(&stop)));
+    let pages = admin::serve(admin_listener, site, stop.subscribe(), set(&end_admin));
+    let mut admin = tokio::spawn(pages);
     tokio::select! {
         signal = signals.next() => logging::info("shutting down", &[("signal", &signal)]),
         ended = &mut grpc => return Err(format!("the gRPC server has ended: {ended:?}")),
@@ -100,6 +103,7 @@ async fn serve(
     // Sent before the streams end, so that no peer comes back on the same connection.
     stop.send_replace(true);
     end(engines).await;
+    end_admin.send_replace(true);
     let servers = async {
         // Connections that do not close in time go down with the process.
         let _ = (grpc.await, admin.await);

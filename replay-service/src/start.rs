@@ -8,17 +8,25 @@ use crate::delivery::Deliverer;
 use crate::engine::{self, Engine};
 use crate::logging;
 use crate::machines::Ran;
+use crate::salvage::{self, Which};
 use protocol::Replica;
 use replay_log::journal::{Journal, JournalConfig};
 use replay_log::log::{self, Log, LogConfig};
 use replay_log::store::{self, Kind, MemoryStore, Store};
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 /// How long the journal keeps an unused session in memory; it stays on disk.
 const CACHED_MS: u64 = 600_000;
+/// How often a start that takes long shows that it goes on.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// What to do about damage.
+const SALVAGE: &str =
+    "if it is damaged, `reprise salvage --config FILE` puts what can be read in its place";
 
 /// Listens on an address of the configuration; port 0 becomes a free one.
 pub fn bind(
@@ -38,11 +46,17 @@ pub fn bind(
     })
 }
 
-fn open_store(config: &Config, name: &str) -> Result<Box<dyn Store>, String> {
+/// Opens one of the stores of a configuration.
+pub fn open_store(config: &Config, name: &str) -> Result<Box<dyn Store>, String> {
     let config::Store::Disk(engine, data) = &config.store else {
         return Ok(Box::new(MemoryStore::new()));
     };
     let path = data.join(name);
+    let salvaged = salvage::place(&path);
+    if !path.exists() && salvaged.exists() {
+        let (salvaged, path) = (salvaged.display(), path.display());
+        return Err(format!("a salvage was cut off at its end: rename {salvaged} to {path}"));
+    }
     std::fs::create_dir_all(&path).map_err(|cause| {
         let path = path.display();
         format!("cannot make the directory {path}: {cause}; make it writable or change `data`")
@@ -52,14 +66,27 @@ fn open_store(config: &Config, name: &str) -> Result<Box<dyn Store>, String> {
         config::Engine::Sled => Kind::Sled,
     };
     store::open(kind, &path, config.min_free_bytes).map_err(|cause| {
-        format!("{cause}; if another reprise has it open, stop that one or change `data`")
+        format!(
+            "{cause}; if another reprise has it open, stop that one or change `data`; {SALVAGE}"
+        )
     })
 }
 
-fn random() -> Result<[u8; 16], String> {
+/// Entropy for an incarnation.
+pub fn random() -> Result<[u8; 16], String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|cause| format!("no entropy: {cause}"))?;
     Ok(random)
+}
+
+/// Opens what a configuration names, and closes it again; the error says why that cannot be.
+pub fn check(config: &Config, which: Which) -> Result<(), String> {
+    let clock = Clock::start();
+    match (which, &config.log, &config.journal) {
+        (Which::Log, Some(log), _) => open_log(config, log, clock).map(drop),
+        (Which::Journal, _, Some(journal)) => open_journal(config, journal, clock).map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// The engines of this site, running.
@@ -156,7 +183,15 @@ fn open_log(config: &Config, section: &LogSection, clock: Clock) -> Result<Log, 
         max_bytes: section.max_bytes,
     };
     let store = open_store(config, "log")?;
-    Log::open(store, log, random()?, clock.now()).map_err(|e| format!("cannot open the log: {e}"))
+    let mut told = Instant::now();
+    let mut tell = |entries| {
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            logging::info("reading the log", &[("entries", &entries)]);
+        }
+    };
+    Log::open_telling(store, log, random()?, clock.now(), &mut tell)
+        .map_err(|e| format!("cannot open the log: {e}; {SALVAGE}"))
 }
 
 fn open_journal(
@@ -173,7 +208,7 @@ fn open_journal(
     };
     let store = open_store(config, "journal")?;
     Journal::open(store, journal, random()?, clock.now())
-        .map_err(|e| format!("cannot open the journal: {e}"))
+        .map_err(|e| format!("cannot open the journal: {e}; {SALVAGE}"))
 }
 
 /// Tells the operator that it runs, and as what.

@@ -5,13 +5,17 @@
 #![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
 pub mod client;
+pub mod direct;
 pub mod host_calls;
+pub mod raw;
 pub mod roaming;
 pub mod scenario;
 
+pub use xtask::faults;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use client::{Answer, Client};
-use demo::check::{History, Replica, Verdict, check};
+use demo::check::{History, Replica, Sent, Verdict, check};
 use demo::load::{Load, LoadOptions, Record};
 use demo::relay::{Mode, Relay};
 use demo::till::{TillCommand, TillProcess};
@@ -165,6 +169,23 @@ impl Sites {
         Ok(verdict)
     }
 
+    /// Judges a load beside sessions of which it knows nothing: of those, only that both replicas
+    /// ran the same writes, each once and in one order.
+    pub async fn judge_beside(&self, record: &Record) -> Result<Verdict> {
+        self.drained().await?;
+        let stale = record.ops.iter().filter(|op| op.stale).count();
+        ensure!(stale == 0, "{stale} reads did not show an acknowledged write");
+        let mut histories = record.histories();
+        for (session, held) in Replica::fetch(self.primary.addr()).await?.sessions {
+            if histories.iter().all(|known| known.session != session) {
+                let sent = |label| Sent { label, start_us: 0, acknowledged_us: None };
+                let writes = held.labels.into_iter().map(sent).collect();
+                histories.push(History { session, writes });
+            }
+        }
+        self.judge_histories(&histories).await
+    }
+
     /// Every number that the log gave out was run once at each replica, or withdrawn: none was
     /// given out twice, none was skipped. Only where the log has not been restarted.
     pub async fn every_number_ran_once(&self) -> Result<()> {
@@ -236,19 +257,17 @@ impl Sites {
         }
     }
 
-    /// Plays the operator who has seen that a session's write in doubt ran at both replicas.
-    pub async fn resolve_both(&self, session: &str) -> Result<()> {
-        for (replica, admin) in
-            [("primary", self.stack.journal_admin), ("secondary", self.stack.log_admin)]
+    /// Plays the operator who knows which write of a session is in doubt at both replicas.
+    pub async fn resolve_both(&self, session: &str, label: &str) -> Result<()> {
+        for (till, admin) in
+            [(&self.primary, self.stack.journal_admin), (&self.secondary, self.stack.log_admin)]
         {
+            let has_run = labels(till, session).await?.iter().any(|ran| ran == label);
+            let action = if has_run { "skip" } else { "redo" };
             let journal = status_of(admin).await?["journal"].take();
-            for doubt in journal["in_doubt"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter(|d| d["session"] == session)
-            {
-                let body = serde_json::json!({"session": session, "number": doubt["number"], "replica": replica, "action": "skip"});
+            let doubts = journal["in_doubt"].as_array().into_iter().flatten();
+            for doubt in doubts.filter(|d| d["session"] == session) {
+                let body = serde_json::json!({"session": session, "number": doubt["number"], "action": action});
                 let answer = xtask::stack::http::post(admin, "/resolve", &body.to_string()).await?;
                 ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
             }

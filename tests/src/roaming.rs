@@ -30,7 +30,7 @@ pub struct Seen {
     pub reads: u64,
     /// The longest that any request took with all its repetitions.
     pub longest: Duration,
-    /// One of the failures.
+    /// The last of the failures.
     pub failure: Option<String>,
 }
 
@@ -101,13 +101,12 @@ async fn until_answered(
         seen.longest = seen.longest.max(begun.elapsed());
         match answer {
             Ok(answer) if answer.status == 200 => return Ok(answer),
-            failed => {
-                ensure!(begun.elapsed() < PATIENCE, "for good: {failed:?}");
-                seen.repeated += 1;
-                seen.failure.get_or_insert_with(|| format!("{failed:?}"));
-                tokio::time::sleep(PAUSE).await;
-            }
+            Ok(answer) => seen.failure = Some(format!("{} {}", answer.status, answer.problem())),
+            Err(error) => seen.failure = Some(format!("{error:#}")),
         }
+        ensure!(begun.elapsed() < PATIENCE, "failed for good: {:?}", seen.failure);
+        seen.repeated += 1;
+        tokio::time::sleep(PAUSE).await;
     }
     anyhow::bail!("not sent")
 }

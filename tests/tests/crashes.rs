@@ -120,7 +120,7 @@ sites_test! {
         let cloud = status_of(sites.stack.journal_admin).await?;
         ensure!(cloud["journal"]["in_doubt"][0]["session"] == "s", "{cloud}");
         sites.write("other", "x").await?;
-        sites.resolve_both("s").await?;
+        sites.resolve_both("s", "b").await?;
         sites.drained().await?;
         sites.both_hold("s", &["a", "b"]).await?;
     }

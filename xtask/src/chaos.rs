@@ -6,6 +6,7 @@
 //! of how Reprise works.
 
 mod evidence;
+mod hand;
 mod judge;
 mod operator;
 mod plan;

@@ -216,16 +216,16 @@ impl Stack {
         matches!(self.child(process, Child::ended), Ok(None))
     }
 
+    /// Waits until a process has ended, and says how.
+    pub async fn exit(&self, process: Process) -> Result<ExitStatus> {
+        let mut exited = self.child(process, Child::exit)?;
+        let status = *exited.wait_for(Option::is_some).await?;
+        status.ok_or_else(|| anyhow!("{} ended without a status", process.name()))
+    }
+
     /// Waits until any process has ended, and says which and how.
     pub async fn any_exit(&self) -> Result<(Process, ExitStatus)> {
-        let exit = |process| {
-            let exited = self.child(process, Child::exit);
-            async move {
-                let mut exited = exited?;
-                let status = *exited.wait_for(Option::is_some).await?;
-                Ok((process, status.ok_or_else(|| anyhow!("ended without a status"))?))
-            }
-        };
+        let exit = async |process| Ok((process, self.exit(process).await?));
         tokio::select! {
             ended = exit(Process::EdgeEnvoy) => ended,
             ended = exit(Process::CloudEnvoy) => ended,

@@ -30,6 +30,10 @@ impl Gateway {
     /// The host opened the stream.
     pub fn stream_opened(&mut self, cx: &mut Cx<'_>, id: StreamId) {
         self.stream.opened(cx, id);
+        self.hello(cx, id);
+    }
+
+    fn hello(&mut self, cx: &mut Cx<'_>, id: StreamId) {
         let Some(gateway) = gateway_id(cx.ports, &self.config.service) else {
             return self.give_up(cx, "the host has no randomness for a name");
         };
@@ -87,12 +91,17 @@ impl Gateway {
             self.alone.told(cx.ports, false);
             return self.give_up(cx, &why);
         }
+        // Welcomed again: others come or have gone, and the log wants to know that it was heard.
+        let again = self.stream.ready();
         self.stream.welcomed(cx);
         self.alone.told(cx.ports, welcome.sole || mutants::on(Mutant::SlotsThoughShared));
         self.welcome = Some(Welcome {
             log: Incarnation::from_wire(&welcome.log),
             mirror_cluster: welcome.mirror_cluster,
         });
+        if let Some(stream) = again {
+            return self.hello(cx, stream);
+        }
         self.flush(cx);
         for token in self.held.unsent() {
             self.ask(cx, token);

@@ -125,15 +125,19 @@ impl Gateway {
     /// The exchange is over, whoever ended it. May be told more than once.
     pub fn done(&mut self, cx: &mut Cx<'_>, exchange: Exchange) {
         match self.exchanges.remove(&exchange) {
+            Some(Phase::Collecting(_)) => cx.count(Metric::Abandoned),
             Some(Phase::Waiting(token)) => {
                 if let Some(wait) = self.held.take(token)
-                    && wait.ever_sent
                     && let What::Append(append) = wait.what
                 {
-                    self.cancel(cx, token, &append);
+                    cx.count(Metric::Abandoned);
+                    if wait.ever_sent {
+                        self.cancel(cx, token, &append);
+                    }
                 }
             }
             Some(Phase::Released(released)) => {
+                cx.count(Metric::Abandoned);
                 self.report(cx, released.end(pb::end::Kind::Abandoned, String::new()));
             }
             _ => {}

@@ -24,7 +24,8 @@ use self::life::Life;
 use self::streams::Streams;
 use crate::kernel::{Actor, Addr, Cx, Event, MS, Micros, Port};
 use protocol::{Number, SessionKey};
-use replay_log::journal::{self, Journal, Resolution};
+use replay_log::journal::seed::{self, SeedError};
+use replay_log::journal::{self, Journal, JournalConfig, Resolution};
 use replay_log::log::{self, Log};
 use replay_log::store::StoreError;
 use scenario::Old;
@@ -127,6 +128,16 @@ impl Reprise {
         })
     }
 
+    /// A journal that was lost is not one in place of a lost replica: the service has its data, and
+    /// the operator says so.
+    fn adopt(&mut self) -> Result<(), StoreError> {
+        let JournalConfig { service, replica, .. } = &self.config.journal;
+        match seed::adopt(&mut self.journal_disk, service, *replica) {
+            Ok(()) | Err(SeedError::InUse(_)) => Ok(()),
+            Err(SeedError::Store(error)) => Err(error),
+        }
+    }
+
     /// Lets the engines take their turns until there is nothing to do or a disk has to be waited
     /// for.
     fn settle(&mut self, cx: &mut Cx<'_>) {
@@ -150,6 +161,11 @@ impl Actor for Reprise {
         if let Some(age) = self.old.take() {
             let disk = if self.config.log.is_some() { &self.log_disk } else { &self.journal_disk };
             disk.put_back(cx.now(), age);
+            if self.config.log.is_none()
+                && let Err(error) = self.adopt()
+            {
+                return self.fail(cx, &error);
+            }
         }
         match self.open(cx) {
             Ok(life) => {

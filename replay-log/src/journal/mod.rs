@@ -30,6 +30,7 @@ mod open;
 mod outcome;
 mod record;
 mod remembered;
+pub mod salvage;
 pub mod seed;
 mod session;
 mod status;
@@ -41,7 +42,7 @@ use self::guards::Guards;
 use self::held::Held;
 use self::remembered::Remembered;
 use self::status::Counters;
-use crate::store::{Store, StoreError, Write};
+use crate::store::{Reclaim, Store, StoreError, Write};
 use crate::{Now, StreamId};
 use protocol::mutants::{self, Mutant};
 use protocol::{Incarnation, Number, Replica, SessionKey, Word, pb};
@@ -203,6 +204,11 @@ impl Journal {
         self.cache.set_now(now.mono_ms);
         self.cache.evict(self.config.session_idle_ms);
         Ok(std::mem::take(&mut self.outputs))
+    }
+
+    /// Work that gives disk space back; see [`Store::reclaim`].
+    pub fn reclaim(&mut self) -> Option<Reclaim> {
+        self.store.reclaim()
     }
 
     /// When a [`Input::Tick`] is due, on the monotonic clock.

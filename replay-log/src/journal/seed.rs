@@ -49,7 +49,11 @@ pub enum SeedError {
 impl Journal {
     /// A journal of this replica had a life that this store knows nothing of.
     pub(super) fn is_stranger(&self, write: &Candidate) -> bool {
-        write.journal.is_known() && !self.lives.contains(&write.journal)
+        match write.journal.is_known() {
+            true => !self.lives.contains(&write.journal),
+            // The log had not heard of any life yet, and this store may have lost what ran then.
+            false => self.incomplete,
+        }
     }
 
     /// Whether this journal may run nothing; this write may be what tells it so.

@@ -1,7 +1,8 @@
 //! Numbering: an Append becomes an entry, or finds the one that its id already has.
 
-use super::record::{StoredEntry, StoredId};
-use super::session::{Entry, Fingerprint, Held, Session};
+use super::entry::{Entry, Fingerprint};
+use super::record::{StoredEntry, StoredId, StoredPayload};
+use super::session::{Held, Session};
 use super::{Log, Staged, record};
 use crate::store::Write;
 use crate::{Now, StreamId};
@@ -51,7 +52,7 @@ impl Log {
             Err(detail) => return self.refuse(stream, token, Reason::Invalid, detail, 0),
         };
         let fingerprint = fingerprint(&a);
-        if let Some(known) = self.load(&key).and_then(|s| s.ids.get(&id).copied())
+        if let Some(known) = self.load(&key).and_then(|s| s.find(&id))
             && !mutants::on(Mutant::ForgetLiveId)
         {
             return self.append_again(now, stream, token, &key, known, fingerprint);
@@ -122,29 +123,34 @@ impl Log {
     ) {
         let token = a.token;
         self.hand_back_if_caught_up(now, &key);
+        if self.sessions.get(&key).is_some_and(Session::is_sealed) {
+            let detail = "the store was salvaged: what is left of the session is delivered first";
+            let detail = detail.to_string();
+            return self.refuse(stream, token, Reason::Superseded, detail, RETRY_AFTER_MS);
+        }
         let pinned = self.sessions.get(&key).is_some_and(|s| s.pinned);
         if a.refuse_when_cut && (pinned || self.cannot_take(Replica::Primary)) {
             let detail = "the primary is cut off".to_string();
             return self.refuse(stream, token, Reason::Cut, detail, RETRY_AFTER_MS);
         }
-        let stored = StoredEntry {
+        let payload =
+            StoredPayload { method: a.method, path: a.path, headers: a.headers, body: a.body };
+        let payload = payload.encode_to_vec();
+        let mut stored = StoredEntry {
             id: a.id,
-            method: a.method,
-            path: a.path,
-            headers: a.headers,
-            body: a.body,
             fingerprint: fingerprint.to_vec(),
             link: Vec::new(),
             received_ms: a.received_ms,
             withdrawn: false,
             primary_journal: self.journals[0].to_wire(),
             secondary_journal: self.journals[1].to_wire(),
+            bytes: 0,
         };
-        let bytes = stored.encoded_len() as u64;
-        if let Some(detail) = self.refuses_as_full(now, bytes) {
+        stored.bytes = (stored.encoded_len() + payload.len()) as u32;
+        if let Some(detail) = self.refuses_as_full(now, stored.bytes.into()) {
             return self.refuse(stream, token, Reason::Full, detail, RETRY_AFTER_MS);
         }
-        let seq = self.number(now, &key, id, stored, bytes);
+        let seq = self.number(now, &key, &id, stored, payload);
         self.release_or_hold(now, stream, token, &key, seq, false);
     }
 
@@ -153,37 +159,23 @@ impl Log {
         &mut self,
         now: Now,
         key: &SessionKey,
-        id: Id,
+        id: &Id,
         mut stored: StoredEntry,
-        bytes: u64,
+        payload: Vec<u8>,
     ) -> u64 {
         self.open_epoch_if_due(now, key);
         let Some(session) = self.sessions.get_mut(key) else { return 0 };
-        let link = session.last_link().next(&id);
+        let link = session.last_link().next(id);
         let seq = session.last() + 1;
         stored.link = link.0.to_vec();
         session.touched_ms = now.unix_ms;
-        session.ids.insert(id.clone(), seq);
-        let fingerprint = stored.fingerprint.as_slice().try_into().unwrap_or_default();
-        session.entries.push_back(Entry {
-            id,
-            fingerprint,
-            link,
-            received_ms: stored.received_ms,
-            bytes,
-            releases: Vec::new(),
-            ended_ms: None,
-            end_reported: false,
-            attempted: false,
-            withdrawn: false,
-            journals: self.journals,
-            ran: [None; 2],
-            ran_kept: false,
-        });
+        session.push(Entry::new(id, link, &stored, self.journals));
         let number = session.number(seq);
+        let payload_key = record::payload_key(key, number);
+        self.urgent.push(Write::Put { key: payload_key, value: payload });
         let entry_key = record::entry_key(key, number);
         self.urgent.push(Write::Put { key: entry_key, value: stored.encode_to_vec() });
-        self.live_bytes += bytes;
+        self.live_bytes += u64::from(stored.bytes);
         self.live_entries += 1;
         self.counters.numbered += 1;
         seq
@@ -223,7 +215,7 @@ impl Log {
         let (route, number) = (session.route(), session.number(seq));
         let after = session.after.filter(|_| seq == 1).map(Position::to_wire);
         let Some(entry) = session.entry_mut(seq) else { return };
-        entry.releases.push(token);
+        entry.release(token);
         let [primary_journal, secondary_journal] = entry.journals.map(Incarnation::to_wire);
         let numbered = pb::Numbered {
             epoch: number.epoch,
@@ -233,7 +225,7 @@ impl Log {
             route: route as i32,
             known,
             settled: false,
-            status: entry.ran.iter().flatten().map(|r| u32::from(r.status)).next().unwrap_or(0),
+            status: entry.status(),
             received_ms: entry.received_ms,
             primary_journal,
             secondary_journal,
@@ -275,31 +267,22 @@ impl Log {
             return;
         };
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        let Some(seq) = session.ids.get(&id).copied() else { return };
+        let Some(seq) = session.find(&id) else { return };
         session.held.retain(|h| h.token != cancel.token);
         let others_held = session.held.iter().any(|h| h.seq == seq);
         let number = session.number(seq);
         let Some(entry) = session.entry_mut(seq) else { return };
-        entry.releases.retain(|t| *t != cancel.token);
-        let released = others_held || !entry.releases.is_empty() || entry.end_reported;
+        entry.unrelease(cancel.token);
+        let released = others_held || entry.is_released() || entry.end_reported;
         if (released || entry.attempted) && !mutants::on(Mutant::WithdrawReleased) {
             return;
         }
-        entry.withdrawn = true;
-        entry.ended_ms = Some(now.mono_ms);
-        let withdrawn = StoredEntry {
-            id: id.as_str().to_string(),
-            fingerprint: entry.fingerprint.to_vec(),
-            link: entry.link.0.to_vec(),
-            received_ms: entry.received_ms,
-            method: "POST".to_string(),
-            path: "/".to_string(),
-            withdrawn: true,
-            ..StoredEntry::default()
-        };
-        session.ids.remove(&id);
+        entry.end_at(now.mono_ms);
+        session.withdraw(seq);
+        let Some(withdrawn) = session.entry(seq).map(Entry::to_record) else { return };
         let value = withdrawn.encode_to_vec();
         self.urgent.push(Write::Put { key: record::entry_key(&key, number), value });
+        self.urgent.push(Write::Delete { key: record::payload_key(&key, number) });
         self.counters.withdrawn += 1;
         self.queue_both(now, &key);
     }
@@ -341,13 +324,12 @@ impl Log {
 
 /// The number an entry had, for the id index.
 pub(super) fn remembered(number: Number, entry: &Entry) -> StoredId {
-    let status = entry.ran.iter().flatten().map(|r| u32::from(r.status)).next();
     StoredId {
         epoch: number.epoch,
         seq: number.seq,
         link: entry.link.0.to_vec(),
         fingerprint: entry.fingerprint.to_vec(),
-        status: status.unwrap_or(0),
+        status: entry.status(),
         received_ms: entry.received_ms,
     }
 }

@@ -2,7 +2,7 @@
 //! recent events. Cases are durable and bounded; doubts and events live in memory.
 
 use super::Log;
-use super::record::{self, StoredCase, StoredEntry};
+use super::record::{self, StoredCase, StoredPayload};
 use super::status::{Case, Event, HeldUp};
 use crate::Now;
 use crate::store::Write;
@@ -131,8 +131,8 @@ impl Log {
             seq: number.seq,
             ..StoredCase::default()
         };
-        let stored = self.store.get(&record::entry_key(key, number)).ok().flatten();
-        if let Some(entry) = stored.and_then(|b| StoredEntry::decode(b.as_slice()).ok()) {
+        let stored = self.store.get(&record::payload_key(key, number)).ok().flatten();
+        if let Some(entry) = stored.and_then(|b| StoredPayload::decode(b.as_slice()).ok()) {
             case.method = entry.method;
             case.path = entry.path;
         }
@@ -152,9 +152,9 @@ impl Log {
         let differs = if p.status == s.status { "body" } else { "status" };
         case.kind = format!("diverged_{differs}");
         case.detail = format!("the replicas answered with another {differs}");
-        case.primary_status = p.status.into();
+        case.primary_status = u32::from(p.status.get());
         case.primary_digest = p.digest.to_string();
-        case.secondary_status = s.status.into();
+        case.secondary_status = u32::from(s.status.get());
         case.secondary_digest = s.digest.to_string();
         self.keep_case(now, Kind::Diverged, key, case);
     }

@@ -4,7 +4,7 @@
 //! that does not answer with a guard's word is *away*: nothing is delivered to it, one probe at a
 //! time asks for it, and the first that is answered restarts everything at once.
 
-use super::record::{self, StoredEntry};
+use super::record::{self, StoredPayload};
 use super::session::Session;
 use super::{Delivery, Log, Output, Staged};
 use crate::Now;
@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use prost::Message as _;
 use protocol::mutants::{self, Mutant};
 use protocol::stamp::WriteStamp;
-use protocol::{Id, Incarnation, Link, Number, Position, Replica, SessionKey, Stamp};
+use protocol::{Id, Number, Replica, SessionKey, Stamp};
 use std::collections::VecDeque;
 
 /// Between the probes of a replica that is away, milliseconds; jitter of a quarter is added.
@@ -69,6 +69,30 @@ impl Delivering {
         self.turn_at_ms.is_none()
     }
 
+    /// Puts a session among the ready ones if its next number may go out, or says when to look
+    /// again.
+    fn queue(
+        &mut self,
+        now: Now,
+        replica: Replica,
+        key: &SessionKey,
+        session: &mut Session,
+        grace_ms: u64,
+    ) -> Option<u64> {
+        match session.next_for(replica, now, grace_ms) {
+            Next::Nothing => None,
+            Next::At(at) => Some(at),
+            Next::Deliver(_) => {
+                let lane = &mut session.lanes[replica.index()];
+                if !lane.queued {
+                    lane.queued = true;
+                    self.ready.push_back(key.clone());
+                }
+                None
+            }
+        }
+    }
+
     fn use_turn(&mut self, now: Now, per_second: u64) {
         if let Some(each_us) = 1_000_000_u64.checked_div(per_second) {
             self.used_until_us = self.used_until_us.max(now.mono_ms * 1000) + each_us;
@@ -85,7 +109,7 @@ impl Session {
             seq += 1;
         }
         let Some(entry) = self.entry(seq) else { return Next::Nothing };
-        let Some(ended_ms) = entry.ended_ms else { return Next::Nothing };
+        let Some(ended_ms) = entry.ended_ms() else { return Next::Nothing };
         if lane.delivering.is_some() || entry.withdrawn && mutants::on(Mutant::SkipNoop) {
             return Next::Nothing;
         }
@@ -124,25 +148,26 @@ impl Log {
         }
         self.delivering[replica.index()].probe_at_ms = None;
         self.event(now, "back", Some(replica), None, "its guard answers");
-        let behind: Vec<SessionKey> = self
-            .sessions
-            .iter()
-            .filter(|(_, s)| s.lag(replica) > 0)
-            .map(|(key, _)| key.clone())
-            .collect();
-        self.delivering[replica.index()].had_backlog |= !behind.is_empty();
-        for key in behind {
-            if let Some(session) = self.sessions.get_mut(&key) {
+        // One pass over what may be very many sessions, while all others wait.
+        let grace = self.grace_ms();
+        let delivering = &mut self.delivering[replica.index()];
+        let mut at_rest = Vec::new();
+        for (key, session) in &mut self.sessions {
+            if session.lag(replica) > 0 {
+                delivering.had_backlog = true;
                 let lane = &mut session.lanes[replica.index()];
                 // What failed again and again is not the link's fault: it keeps its own pace.
                 if lane.stuck_at.is_none() && lane.attempts <= 2 {
                     lane.not_before_ms = 0;
                 }
+                let at = delivering.queue(now, replica, key, session, grace);
+                self.timers.extend(at.map(|at| (at, key.clone())));
             }
-            self.queue(now, replica, &key);
+            if session.pinned && (session.is_caught_up() || session.is_quiet()) {
+                at_rest.push(key.clone());
+            }
         }
-        let pinned = self.sessions.iter().filter(|(_, s)| s.pinned);
-        for key in pinned.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+        for key in at_rest {
             self.hand_back_if_caught_up(now, &key);
             self.rest_later(now, &key);
         }
@@ -187,19 +212,8 @@ impl Log {
     fn queue(&mut self, now: Now, replica: Replica, key: &SessionKey) {
         let grace = self.grace_ms();
         let Some(session) = self.sessions.get_mut(key) else { return };
-        match session.next_for(replica, now, grace) {
-            Next::Nothing => {}
-            Next::At(at) => {
-                self.timers.insert((at, key.clone()));
-            }
-            Next::Deliver(_) => {
-                let lane = &mut session.lanes[replica.index()];
-                if !lane.queued {
-                    lane.queued = true;
-                    self.delivering[replica.index()].ready.push_back(key.clone());
-                }
-            }
-        }
+        let at = self.delivering[replica.index()].queue(now, replica, key, session, grace);
+        self.timers.extend(at.map(|at| (at, key.clone())));
     }
 
     fn grace_ms(&self) -> u64 {
@@ -237,56 +251,74 @@ impl Log {
         }
     }
 
-    /// Everything that a delivery carries, read from the store.
-    pub(super) fn payload(
+    /// Everything that a delivery carries; `None` if its entry was settled, or put in quarantine,
+    /// in the same batch.
+    pub(super) fn delivery(
         &mut self,
         replica: Replica,
-        key: SessionKey,
+        key: &SessionKey,
         number: Number,
-    ) -> Result<Delivery, StoreError> {
-        let entry_key = record::entry_key(&key, number);
+    ) -> Result<Option<Delivery>, StoreError> {
+        let Some(session) = self.sessions.get_mut(key).filter(|s| s.epoch == number.epoch) else {
+            return Ok(None);
+        };
+        let after = session.after.filter(|_| number.seq == 1);
+        let Some(entry) = session.entry_mut(number.seq) else { return Ok(None) };
+        let again = entry.attempted || entry.end_reported || entry.is_released();
+        entry.attempted = true;
         let damaged = |cause: &str| StoreError::Damaged {
-            path: Default::default(),
+            path: self.store.path().to_path_buf(),
             key: format!("{key} {number}"),
             cause: cause.to_string(),
         };
-        let bytes = self.store.get(&entry_key)?.ok_or_else(|| damaged("its entry is missing"))?;
-        let stored = StoredEntry::decode(bytes.as_slice())
-            .map_err(|e| damaged(&format!("its entry does not decode: {e}")))?;
-        let id = Id::new(stored.id).map_err(|e| damaged(&format!("its id {e}")))?;
-        let session = self.sessions.get_mut(&key);
-        let after: Option<Position> =
-            session.as_ref().and_then(|s| s.after).filter(|_| number.seq == 1);
-        let again = session.and_then(|s| s.entry_mut(number.seq)).is_some_and(|entry| {
-            let again = entry.attempted || entry.end_reported || !entry.releases.is_empty();
-            entry.attempted = true;
-            again
-        });
+        let stored = match entry.withdrawn {
+            true => StoredPayload { method: "POST".into(), path: "/".into(), ..Default::default() },
+            false => {
+                let bytes = self.store.get(&record::payload_key(key, number))?;
+                let bytes = bytes.ok_or_else(|| damaged("its payload is missing"))?;
+                StoredPayload::decode(bytes.as_slice())
+                    .map_err(|e| damaged(&format!("its payload does not decode: {e}")))?
+            }
+        };
         let stamp = WriteStamp {
             session: key.clone(),
             number,
-            link: Link::from_wire(&stored.link).unwrap_or_default(),
-            id,
-            time_ms: stored.received_ms,
+            link: entry.link,
+            id: Id::new(entry.id.to_string()).map_err(|e| damaged(&format!("its id {e}")))?,
+            time_ms: entry.received_ms,
             after,
             delivery: true,
-            noop: stored.withdrawn,
+            noop: entry.withdrawn,
             again,
             log: self.incarnation,
-            journals: [
-                Incarnation::from_wire(&stored.primary_journal),
-                Incarnation::from_wire(&stored.secondary_journal),
-            ],
+            journals: entry.journals,
         };
-        Ok(Delivery {
+        Ok(Some(Delivery {
             replica,
-            session: key,
+            session: key.clone(),
             number,
             stamp: Stamp::Write(Box::new(stamp)),
             method: stored.method,
             path: stored.path,
             headers: stored.headers,
             body: stored.body,
-        })
+        }))
+    }
+
+    /// A delivery was not needed any more when it was about to go out.
+    pub(super) fn not_delivered(
+        &mut self,
+        now: Now,
+        replica: Replica,
+        key: &SessionKey,
+        number: Number,
+    ) {
+        let under_way = &mut self.delivering[replica.index()].under_way;
+        *under_way = under_way.saturating_sub(1);
+        if let Some(session) = self.sessions.get_mut(key).filter(|s| s.epoch == number.epoch) {
+            session.lanes[replica.index()].delivering = None;
+        }
+        self.queue_both(now, key);
+        self.rest_later(now, key);
     }
 }

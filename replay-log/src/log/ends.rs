@@ -2,13 +2,14 @@
 
 use super::append::remembered;
 use super::cases::Kind;
+use super::entry::Ran;
 use super::record;
-use super::session::Ran;
 use super::{Input, Log};
 use crate::store::Write;
 use crate::{Now, StreamId};
 use protocol::mutants::{self, Mutant};
 use protocol::{Number, Replica, SessionKey, Verdict, Word, pb};
+use std::num::NonZeroU16;
 
 /// A number that failed so often in a row at a replica is listed.
 const ATTEMPTS_UNLISTED: u32 = 5;
@@ -32,9 +33,9 @@ impl Log {
                 return self.cancel(now, &pb::Cancel { token: end.token, session, id });
             }
             entry.end_reported = true;
-            entry.releases.retain(|t| *t != end.token);
+            entry.unrelease(end.token);
             if !mutants::on(Mutant::ForgetEnd) {
-                entry.ended_ms.get_or_insert(now.mono_ms);
+                entry.end_at(now.mono_ms);
             }
             if mutants::on(Mutant::MaybeDoneAsRun) && end.kind() == pb::end::Kind::MaybeDone {
                 session.settled[0] = session.settled[0].max(end.seq);
@@ -56,42 +57,57 @@ impl Log {
         self.settle_and_go_on(now, &key);
     }
 
-    /// The gateway of a released write is gone, or slow to say what became of it.
+    /// The gateway of a released write is slow to say what became of it.
     pub(super) fn take_over(&mut self, now: Now, key: &SessionKey, number: Number) {
-        if let Some(session) = self.sessions.get_mut(key)
-            && session.epoch == number.epoch
-            && let Some(entry) = session.entry_mut(number.seq)
-            && entry.ended_ms.is_none()
-            && !(mutants::on(Mutant::ForgetEnd) && entry.end_reported)
-        {
-            entry.ended_ms = Some(now.mono_ms);
+        if self.end_unreported(now, key, number) {
             self.counters.taken_over += 1;
-            self.queue_both(now, key);
         }
+    }
+
+    /// Nobody says what became of a write: it is delivered. False if it had ended.
+    fn end_unreported(&mut self, now: Now, key: &SessionKey, number: Number) -> bool {
+        let session = self.sessions.get_mut(key).filter(|s| s.epoch == number.epoch);
+        let Some(entry) = session.and_then(|s| s.entry_mut(number.seq)) else { return false };
+        let ended = entry.ended_ms().is_some();
+        if ended || mutants::on(Mutant::ForgetEnd) && entry.end_reported {
+            return false;
+        }
+        entry.end_at(now.mono_ms);
+        self.queue_both(now, key);
+        true
     }
 
     /// Nobody will report the ends of what this stream released.
     pub(super) fn gateway_closed(&mut self, now: Now, stream: StreamId) {
-        if self.gateways.remove(&stream).is_none() {
+        if !self.gateway_left(stream) {
             return;
         }
-        let keys: Vec<SessionKey> = self.sessions.keys().cloned().collect();
-        for key in keys {
-            let Some(session) = self.sessions.get_mut(&key) else { continue };
-            session.held.retain(|h| h.stream != stream);
-            let held: Vec<u64> = session.held.iter().map(|h| h.seq).collect();
-            let first = session.base + 1;
-            let mut ended = false;
-            for (seq, entry) in (first..).zip(session.entries.iter_mut()) {
-                if entry.ended_ms.is_none() && !held.contains(&seq) {
-                    entry.ended_ms = Some(now.mono_ms);
-                    ended = true;
-                }
-            }
-            if ended {
-                self.queue_both(now, &key);
+        // What has neither ended nor is held waits for its takeover; what is held, for its timer.
+        let mut gone: Vec<(SessionKey, Number)> = Vec::new();
+        for (_, key) in &self.timers {
+            if let Some(session) = self.sessions.get_mut(key) {
+                let (epoch, held) = (session.epoch, &mut session.held);
+                let numbers = held.iter().filter(|h| h.stream == stream);
+                let numbers = numbers.map(|h| (key.clone(), Number { epoch, seq: h.seq }));
+                gone.extend(numbers);
+                held.retain(|h| h.stream != stream);
             }
         }
+        gone.retain(|(key, number)| !self.is_held(key, *number));
+        for (at, key, number) in std::mem::take(&mut self.takeovers) {
+            if self.is_held(&key, number) {
+                self.takeovers.push_back((at, key, number));
+            } else {
+                gone.push((key, number));
+            }
+        }
+        for (key, number) in gone {
+            self.end_unreported(now, &key, number);
+        }
+    }
+
+    fn is_held(&self, key: &SessionKey, number: Number) -> bool {
+        self.sessions.get(key).is_some_and(|s| s.held.iter().any(|h| h.seq == number.seq))
     }
 
     /// A delivery came back.
@@ -217,10 +233,10 @@ impl Log {
         if let Some(number) = word.number
             && number.epoch == session.epoch
             && word.verdict.has_run()
-            && word.status != 0
+            && let Some(status) = NonZeroU16::new(word.status)
             && let Some(entry) = session.entry_mut(number.seq)
         {
-            let ran = Ran { status: word.status, digest: word.digest };
+            let ran = Ran { status, digest: word.digest };
             entry.ran[r] = Some(ran);
             let other = entry.ran[1 - r];
             self.ran_dirty.push((key.clone(), number));
@@ -261,6 +277,9 @@ impl Log {
         if at.number.epoch < session.epoch {
             return;
         }
+        let lost = session.is_sealed() && at.number.seq > session.last();
+        // What follows was lost with a damaged store; the replica has run all that is left here.
+        let at = if lost { session.position() } else { at };
         if at.number.seq > session.last() {
             return self.store_is_old(now, key, at);
         }
@@ -292,21 +311,17 @@ impl Log {
         };
         let epoch = session.epoch;
         while session.base < done
-            && let Some(entry) = session.entries.pop_front()
+            && let Some(entry) = session.pop()
         {
-            session.base += 1;
-            session.base_link = entry.link;
             let number = Number { epoch, seq: session.base };
-            self.live_bytes = self.live_bytes.saturating_sub(entry.bytes);
+            self.live_bytes = self.live_bytes.saturating_sub(entry.bytes.into());
             self.live_entries = self.live_entries.saturating_sub(1);
-            if !entry.withdrawn {
-                session.ids.remove(&entry.id);
-                if !mutants::on(Mutant::ForgetId) {
-                    // Before the entry goes: a crash may leave a batch's first writes alone.
-                    let stored = remembered(number, &entry);
-                    self.lazy.push(self.ids.put(now.unix_ms, key, entry.id, stored));
-                }
+            if !entry.withdrawn && !mutants::on(Mutant::ForgetId) {
+                // Before the entry goes: a crash may leave a batch's first writes alone.
+                let stored = remembered(number, &entry);
+                self.lazy.push(self.ids.put(now.unix_ms, key, entry.id, stored));
             }
+            self.lazy.push(Write::Delete { key: record::payload_key(key, number) });
             self.lazy.push(Write::Delete { key: record::entry_key(key, number) });
             if entry.ran_kept {
                 self.lazy.push(Write::Delete { key: record::ran_key(key, number) });

@@ -7,8 +7,9 @@ use super::recover;
 use super::session::Session;
 use crate::Now;
 use crate::store::Write;
+use prost::Message as _;
 use protocol::mutants::{self, Mutant};
-use protocol::{Link, Position, Replica, SessionKey};
+use protocol::{Position, Replica, SessionKey};
 
 /// Epochs begin at the wall clock's milliseconds; 2^53 of them are 285,000 years.
 const EPOCH_MAX: u64 = 1 << 53;
@@ -55,14 +56,7 @@ impl Log {
             Some(old) if mutants::on(Mutant::StaleEpoch) => old.epoch,
             _ => self.next_epoch(now),
         };
-        let session = Session {
-            epoch,
-            after,
-            pinned,
-            base_link: Link::START,
-            touched_ms: now.unix_ms,
-            ..Session::default()
-        };
+        let session = Session::begin(epoch, after, pinned, now.unix_ms);
         self.urgent.push(recover::put_session(key, &session));
         self.sessions.insert(key.clone(), session);
     }
@@ -72,17 +66,16 @@ impl Log {
     /// nothing, under a new incarnation, so that guards can tell.
     pub(super) fn store_is_old(&mut self, now: Now, key: &SessionKey, heard: Position) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.forced {
+        if session.forced && !session.is_sealed() {
             return;
         }
         session.forced = true;
         for replica in Replica::BOTH {
             self.cases.resolve(replica, key);
         }
-        session.ids.clear();
         let epoch = session.epoch;
         let first = session.base + 1;
-        let entries = std::mem::take(&mut session.entries);
+        let entries = session.take_entries();
         let held = std::mem::take(&mut session.held);
         session.settled = [session.base; 2];
         let forced = recover::put_session(key, session);
@@ -98,18 +91,20 @@ impl Log {
         let mut removals = vec![forced];
         for (seq, entry) in (first..).zip(entries) {
             let number = protocol::Number { epoch, seq };
-            self.live_bytes = self.live_bytes.saturating_sub(entry.bytes);
+            self.live_bytes = self.live_bytes.saturating_sub(entry.bytes.into());
             self.live_entries = self.live_entries.saturating_sub(1);
-            let from = record::entry_key(key, number);
-            match self.stored_entry(&from) {
-                Ok(Some(value)) => {
+            let from = record::payload_key(key, number);
+            match self.staged_or_stored(&from) {
+                Ok(payload) => {
+                    let entry = entry.to_record().encode_to_vec();
+                    let value = [entry, payload.unwrap_or_default()].concat();
                     self.urgent
                         .push(Write::Put { key: record::quarantine_key(key, number), value });
                 }
-                Ok(None) => {}
                 Err(fault) => self.fault = Some(fault),
             }
             removals.push(Write::Delete { key: from });
+            removals.push(Write::Delete { key: record::entry_key(key, number) });
             if entry.ran_kept {
                 removals.push(Write::Delete { key: record::ran_key(key, number) });
             }
@@ -133,14 +128,11 @@ impl Log {
         let random = (self.jitter(1 << 31) << 31) | self.jitter(1 << 31);
         self.incarnation = protocol::Incarnation((random | 1).to_be_bytes());
         self.meta_dirty = true;
-        for stream in self.gateways.keys().copied().collect::<Vec<_>>() {
-            let welcome = self.welcome(String::new());
-            self.send(stream, welcome);
-        }
+        self.welcome_again();
     }
 
-    /// An entry's bytes, even if its own batch is not committed yet.
-    fn stored_entry(&self, key: &[u8]) -> Result<Option<Vec<u8>>, crate::store::StoreError> {
+    /// A record's bytes, even if its own batch is not committed yet.
+    fn staged_or_stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>, crate::store::StoreError> {
         let staged = self.urgent.iter().rev().find_map(|w| match w {
             Write::Put { key: k, value } if k == key => Some(value.clone()),
             _ => None,

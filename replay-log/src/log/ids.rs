@@ -1,12 +1,13 @@
 //! The id index: which ids were settled, in a few buckets by time so that forgetting is cheap.
 //!
-//! Live entries are found by [`super::session::Session::ids`]; here are those that have left the
+//! Live entries are found by [`super::session::Session::find`]; here are those that have left the
 //! log. A bucket is named by the time at which it was opened, and closed by the next one: after
 //! an eighth of `remember_ids_ms`, or of `remember_ids_bytes`. The oldest is dropped when its
 //! youngest id is out of time, or early when the index is over its bytes (counted); the one that
 //! is being filled never is. Time only decides when an id may be forgotten, never order; a clock
 //! that steps back goes on filling the newest bucket.
 
+use super::entry::LiveId;
 use super::record::{self, StoredId};
 use crate::store::{Store, StoreError, Write};
 use prost::Message as _;
@@ -32,7 +33,7 @@ pub(super) struct IdIndex {
     /// The bucket that is being dropped; it is read no more.
     dropping: Option<u64>,
     /// Put, and not yet written: settled marks wait for company.
-    pending: BTreeMap<(SessionKey, Id), StoredId>,
+    pending: BTreeMap<(SessionKey, LiveId), StoredId>,
     pub(super) evicted_early: u64,
 }
 
@@ -86,12 +87,12 @@ impl IdIndex {
         id: &Id,
     ) -> Result<Option<StoredId>, StoreError> {
         if !self.pending.is_empty()
-            && let Some(stored) = self.pending.get(&(session.clone(), id.clone()))
+            && let Some(stored) = self.pending.get(&(session.clone(), LiveId::new(id)))
         {
             return Ok(Some(stored.clone()));
         }
         for bucket in self.buckets.keys().rev() {
-            if let Some(value) = store.get(&record::id_key(*bucket, session, id))? {
+            if let Some(value) = store.get(&record::id_key(*bucket, session, id.as_str()))? {
                 return Ok(StoredId::decode(value.as_slice()).ok());
             }
         }
@@ -103,11 +104,11 @@ impl IdIndex {
         &mut self,
         unix_ms: u64,
         session: &SessionKey,
-        id: Id,
+        id: LiveId,
         stored: StoredId,
     ) -> Write {
         let number = self.newest(unix_ms);
-        let key = record::id_key(number, session, &id);
+        let key = record::id_key(number, session, &id.to_string());
         let value = stored.encode_to_vec();
         let bucket = self.buckets.entry(number).or_default();
         bucket.ids += 1;

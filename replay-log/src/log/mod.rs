@@ -11,19 +11,23 @@
 //! - Time decides when something is tried or forgotten, never what comes first.
 //!
 //! Files: [`append`](self) numbers, `ends` hears what became of a write, `deliver` chooses what
-//! goes out, `route` pins and hands back, `full` refuses, `ids` remembers, `record` is the disk,
-//! `status` the view.
+//! goes out, `route` pins and hands back, `full` refuses, `gateways` knows who is connected, `ids`
+//! remembers, `record` is the disk, `session` and `entry` the memory, `recover` makes the one into
+//! the other, `status` is the view.
 
 mod append;
 mod cases;
 mod deliver;
 mod ends;
+mod entry;
 mod epochs;
 mod full;
+mod gateways;
 mod ids;
 mod record;
 mod recover;
 mod route;
+pub mod salvage;
 mod session;
 mod status;
 mod unseeded;
@@ -34,9 +38,10 @@ pub use self::status::{Case, Event, HeldUp, Status};
 
 use self::cases::Cases;
 use self::deliver::Delivering;
+use self::gateways::Gateways;
 use self::ids::IdIndex;
 use self::session::Session;
-use crate::store::{Store, StoreError, Write};
+use crate::store::{Reclaim, Store, StoreError, Write};
 use crate::{Now, StreamId};
 use protocol::mutants::{self, Mutant};
 use protocol::{Incarnation, Number, Replica, SessionKey, Stamp, Word, pb};
@@ -49,7 +54,7 @@ pub struct LogConfig {
     pub service: String,
     /// `Some(cluster)`: Envoy mirrors numbered writes to this cluster (`mirror: envoy`).
     pub mirror_cluster: Option<String>,
-    /// Only one gateway Envoy may be connected, and it may answer reads from its own table.
+    /// A gateway Envoy that is connected alone may answer reads from its own table.
     pub sole_gateway: bool,
     /// A released write without an end is delivered after this.
     pub takeover_ms: u64,
@@ -216,7 +221,7 @@ pub struct Log {
     sessions: BTreeMap<SessionKey, Session>,
     ids: IdIndex,
     cases: Cases,
-    gateways: BTreeMap<StreamId, Vec<u8>>,
+    gateways: Gateways,
     delivering: [Delivering; 2],
     /// Releases by the time of their takeover, which is the same delay for all.
     takeovers: VecDeque<(u64, SessionKey, Number)>,
@@ -267,7 +272,7 @@ impl Log {
         if let Some(Kind::Hello(hello)) = message.kind {
             return self.hello(stream, hello);
         }
-        if !self.gateways.contains_key(&stream) {
+        if !self.gateways.welcomed.contains_key(&stream) {
             return self.staged.push(Staged::Ready(Output::CloseGateway { stream }));
         }
         for end in message.ends {
@@ -278,42 +283,6 @@ impl Log {
             Some(Kind::Cancel(cancel)) => self.cancel(now, &cancel),
             Some(Kind::Locate(locate)) => self.locate(now, stream, &locate),
             Some(Kind::Hello(_)) | None => {}
-        }
-    }
-
-    fn welcome(&self, error: String) -> pb::gateway_response::Kind {
-        pb::gateway_response::Kind::Welcome(pb::GatewayWelcome {
-            version: protocol::VERSION,
-            error,
-            log: self.incarnation.to_wire(),
-            sole: self.config.sole_gateway,
-            mirror_cluster: self.config.mirror_cluster.clone().unwrap_or_default(),
-        })
-    }
-
-    fn hello(&mut self, stream: StreamId, hello: pb::GatewayHello) {
-        let service = &self.config.service;
-        let other = self.gateways.values().any(|g| *g != hello.gateway);
-        let error = if hello.version != protocol::VERSION {
-            format!(
-                "this replay service speaks version {}, the gateway {}",
-                protocol::VERSION,
-                hello.version
-            )
-        } else if hello.service != *service {
-            format!("this replay service orders the service {service}, not {}", hello.service)
-        } else if self.config.sole_gateway && other {
-            "another gateway is connected; set gateways = \"shared\" to allow several".to_string()
-        } else {
-            String::new()
-        };
-        let refused = !error.is_empty();
-        let welcome = self.welcome(error);
-        self.send(stream, welcome);
-        if refused {
-            self.staged.push(Staged::Ready(Output::CloseGateway { stream }));
-        } else {
-            self.gateways.insert(stream, hello.gateway);
         }
     }
 
@@ -351,8 +320,10 @@ impl Log {
             match output {
                 Staged::Ready(output) => outputs.push(output),
                 Staged::Deliver { replica, session, number } => {
-                    let delivery = self.payload(replica, session, number)?;
-                    outputs.push(Output::Deliver(Box::new(delivery)));
+                    match self.delivery(replica, &session, number)? {
+                        Some(delivery) => outputs.push(Output::Deliver(Box::new(delivery))),
+                        None => self.not_delivered(now, replica, &session, number),
+                    }
                 }
             }
         }
@@ -402,6 +373,11 @@ impl Log {
             self.dirty.insert(key.clone());
         }
         self.dirty_since_ms.get_or_insert(now.mono_ms);
+    }
+
+    /// Work that gives disk space back; see [`Store::reclaim`].
+    pub fn reclaim(&mut self) -> Option<Reclaim> {
+        self.store.reclaim()
     }
 
     /// When a tick is due, on the monotonic clock.

@@ -6,18 +6,21 @@
 
 use super::cases::Cases;
 use super::deliver::Delivering;
+use super::entry::{Entry, LiveId, Ran};
+use super::gateways::Gateways;
 use super::ids::IdIndex;
 use super::record::{
     self, META_KEY, Meta, StoredCase, StoredEntry, StoredId, StoredRan, StoredSession,
 };
-use super::session::{Entry, Ran, Session};
+use super::session::Session;
 use super::{Counters, Log, LogConfig};
 use crate::Now;
 use crate::store::{Store, StoreError, Write};
 use prost::Message as _;
 use protocol::mutants::{self, Mutant};
-use protocol::{Digest, Id, Incarnation, Link, Number, Replica, SessionKey, limits};
+use protocol::{Digest, Id, Incarnation, Number, Replica, SessionKey, limits};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU16;
 
 fn damaged(key: &[u8], cause: impl ToString) -> StoreError {
     let key = String::from_utf8_lossy(key).into_owned();
@@ -42,7 +45,7 @@ pub(super) fn put_session(key: &SessionKey, session: &Session) -> Write {
 
 /// Keeps what a replica answered.
 pub(super) fn put_ran(key: &SessionKey, number: Number, entry: &Entry) -> Write {
-    let status = |r: usize| entry.ran[r].map_or(0, |ran| u32::from(ran.status));
+    let status = |r: usize| entry.ran[r].map_or(0, |ran| u32::from(ran.status.get()));
     let digest = |r: usize| entry.ran[r].map_or(Vec::new(), |ran| ran.digest.0.to_vec());
     let stored = StoredRan {
         primary_status: status(0),
@@ -55,7 +58,7 @@ pub(super) fn put_ran(key: &SessionKey, number: Number, entry: &Entry) -> Write 
 
 fn ran_of(stored: &StoredRan) -> [Option<Ran>; 2] {
     let ran = |status: u32, digest: &[u8]| {
-        let status = u16::try_from(status).ok().filter(|s| *s != 0)?;
+        let status = NonZeroU16::new(u16::try_from(status).ok()?)?;
         Some(Ran { status, digest: Digest::from_wire(digest) })
     };
     [
@@ -68,10 +71,21 @@ impl Log {
     /// Opens the log that a store holds, or begins a new one in an empty store. `random` seeds
     /// the incarnation of a new store and the jitter.
     pub fn open(
+        store: Box<dyn Store>,
+        config: LogConfig,
+        random: [u8; 16],
+        now: Now,
+    ) -> Result<Log, StoreError> {
+        Log::open_telling(store, config, random, now, &mut |_| ())
+    }
+
+    /// The same, and tells how many entries have been read, for those who wait.
+    pub fn open_telling(
         mut store: Box<dyn Store>,
         config: LogConfig,
         random: [u8; 16],
         now: Now,
+        tell: &mut dyn FnMut(u64),
     ) -> Result<Log, StoreError> {
         let (first, second) = random.split_at(8);
         let meta = load_meta(store.as_mut(), &config.service, first)?;
@@ -87,7 +101,7 @@ impl Log {
             sessions: BTreeMap::new(),
             ids,
             cases: Cases { next: meta.next_case, ..Cases::default() },
-            gateways: BTreeMap::new(),
+            gateways: Gateways::default(),
             delivering: [Delivering::default(), Delivering::default()],
             takeovers: VecDeque::new(),
             timers: BTreeSet::new(),
@@ -108,9 +122,9 @@ impl Log {
             config,
         };
         log.load_cases()?;
-        log.load_entries(now)?;
+        log.load_entries(now, tell)?;
         if mutants::on(Mutant::ReuseNumber) {
-            log.sessions.values_mut().for_each(|session| drop(session.entries.pop_back()));
+            log.sessions.values_mut().for_each(Session::unnumber);
         }
         log.load_ran()?;
         let keys: Vec<SessionKey> = log.sessions.keys().cloned().collect();
@@ -131,34 +145,42 @@ impl Log {
         })
     }
 
-    fn load_entries(&mut self, now: Now) -> Result<(), StoreError> {
+    fn load_entries(&mut self, now: Now, tell: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
         let (store, sessions) = (&self.store, &mut self.sessions);
         let (mut bytes, mut count) = (0, 0);
         let mut leftovers = Vec::new();
+        // The entries of a session come one after the other: its key's bytes, and itself.
+        let mut open: Option<(Vec<u8>, SessionKey, Session)> = None;
         self.store.scan(b"e", &mut |key, value| {
-            let (name, number) =
-                record::parse_entry_key(key).ok_or_else(|| damaged(key, "not an entry's key"))?;
             let stored = StoredEntry::decode(value).map_err(|e| damaged(key, e))?;
-            if !sessions.contains_key(&name) {
+            let head = record::before_number(key).ok_or_else(|| damaged(key, "is too short"))?;
+            if open.as_ref().is_none_or(|(known, ..)| known != head) {
+                let (name, _) = record::parse_entry_key(key)
+                    .ok_or_else(|| damaged(key, "not an entry's key"))?;
                 let found = session(store.as_ref(), &name)?
                     .ok_or_else(|| damaged(key, "an entry of a session without a record"))?;
-                sessions.insert(name.clone(), found);
+                let before = open.replace((head.to_vec(), name, found));
+                sessions.extend(before.map(|(_, name, session)| (name, session)));
             }
-            let Some(session) = sessions.get_mut(&name) else { return Ok(true) };
+            let Some((_, name, session)) = &mut open else { return Ok(true) };
+            let number = record::number_of(key).ok_or_else(|| damaged(key, "is too short"))?;
             let next = session.last() + 1;
             if number.epoch != session.epoch || number.seq < next || session.forced {
                 // Of a forced session they are in quarantine, of any other settled.
-                leftovers.push((name, number, stored, session.forced));
+                leftovers.push((name.clone(), number, stored, session.forced));
                 return Ok(true);
             }
             if number.seq > next {
                 return Err(damaged(key, format!("number {next} of its session is missing")));
             }
-            bytes += stored.encoded_len() as u64;
+            let entry = Entry::recovered(&stored, now.mono_ms).map_err(|e| damaged(key, e))?;
+            bytes += u64::from(entry.bytes);
             count += 1;
-            recover_entry(session, number.seq, stored, now).map_err(|e| damaged(key, e))?;
+            session.push(entry);
+            tell(count);
             Ok(true)
         })?;
+        sessions.extend(open.map(|(_, name, session)| (name, session)));
         self.live_bytes = bytes;
         self.live_entries = count;
         leftovers.into_iter().try_for_each(|(key, number, stored, quarantined)| {
@@ -177,10 +199,6 @@ impl Log {
         quarantined: bool,
     ) -> Result<(), StoreError> {
         let entry_key = record::entry_key(key, number);
-        if quarantined {
-            let value = stored.encode_to_vec();
-            self.lazy.push(Write::Put { key: record::quarantine_key(key, number), value });
-        }
         let id = Id::new(stored.id).map_err(|e| damaged(&entry_key, e))?;
         let unknown = self.ids.get(self.store.as_ref(), key, &id)?.is_none();
         if unknown && !quarantined && !stored.withdrawn && !mutants::on(Mutant::ForgetId) {
@@ -198,8 +216,9 @@ impl Log {
                 status,
                 received_ms: stored.received_ms,
             };
-            self.lazy.push(self.ids.put(now.unix_ms, key, id, stored));
+            self.lazy.push(self.ids.put(now.unix_ms, key, LiveId::new(&id), stored));
         }
+        self.lazy.push(Write::Delete { key: record::payload_key(key, number) });
         self.lazy.push(Write::Delete { key: entry_key });
         Ok(())
     }
@@ -248,38 +267,6 @@ impl Log {
     }
 }
 
-fn recover_entry(
-    session: &mut Session,
-    seq: u64,
-    stored: StoredEntry,
-    now: Now,
-) -> Result<(), String> {
-    let bytes = stored.encoded_len() as u64;
-    let id = Id::new(stored.id).map_err(|e| e.to_string())?;
-    if !stored.withdrawn {
-        session.ids.insert(id.clone(), seq);
-    }
-    session.entries.push_back(Entry {
-        id,
-        fingerprint: stored.fingerprint.as_slice().try_into().unwrap_or_default(),
-        link: Link::from_wire(&stored.link).ok_or("its link has a wrong size")?,
-        received_ms: stored.received_ms,
-        bytes,
-        releases: Vec::new(),
-        ended_ms: (!mutants::on(Mutant::ForgetEndsAtRestart)).then_some(now.mono_ms),
-        end_reported: true,
-        attempted: true,
-        withdrawn: stored.withdrawn,
-        journals: [
-            Incarnation::from_wire(&stored.primary_journal),
-            Incarnation::from_wire(&stored.secondary_journal),
-        ],
-        ran: [None; 2],
-        ran_kept: false,
-    });
-    Ok(())
-}
-
 /// The lives of a replica's journal that a log's store names, in what it may still deliver too.
 pub fn journal_lives(
     store: &dyn Store,
@@ -302,21 +289,31 @@ pub fn journal_lives(
     Ok(lives)
 }
 
+/// Whether a store is this log's, and of a format that this build reads.
+pub(super) fn check(meta: &Meta, service: &str) -> Result<(), StoreError> {
+    if meta.format != record::FORMAT {
+        let cause = format!(
+            "its format is {}, this build reads {}; let the build that wrote it deliver what it \
+             holds, then begin with an empty directory",
+            meta.format,
+            record::FORMAT
+        );
+        return Err(damaged(META_KEY, cause));
+    }
+    if meta.epoch.max(meta.next_case) >= limits::NUMBER_MAX {
+        return Err(damaged(META_KEY, "its epoch or its next case is out of range"));
+    }
+    if meta.service != service {
+        let cause = format!("it is the log of the service {}, not of {service}", meta.service);
+        return Err(damaged(META_KEY, cause));
+    }
+    Ok(())
+}
+
 fn load_meta(store: &mut dyn Store, service: &str, random: &[u8]) -> Result<Meta, StoreError> {
     if let Some(value) = store.get(META_KEY)? {
         let meta = Meta::decode(value.as_slice()).map_err(|e| damaged(META_KEY, e))?;
-        if meta.format != record::FORMAT {
-            let cause =
-                format!("its format is {}, this build reads {}", meta.format, record::FORMAT);
-            return Err(damaged(META_KEY, cause));
-        }
-        if meta.epoch.max(meta.next_case) >= limits::NUMBER_MAX {
-            return Err(damaged(META_KEY, "its epoch or its next case is out of range"));
-        }
-        if meta.service != service {
-            let cause = format!("it is the log of the service {}, not of {service}", meta.service);
-            return Err(damaged(META_KEY, cause));
-        }
+        check(&meta, service)?;
         return Ok(meta);
     }
     let meta = Meta {

@@ -30,7 +30,7 @@ impl Session {
     }
 
     /// Both replicas have settled everything that was released.
-    fn is_caught_up(&self) -> bool {
+    pub(super) fn is_caught_up(&self) -> bool {
         let released = self.released_last();
         mutants::on(Mutant::HandBackEarly)
             || self.settled.iter().all(|settled| *settled >= released)
@@ -66,7 +66,7 @@ impl Log {
     fn moved(&mut self, now: Now, key: &SessionKey, route: pb::Route) {
         let kind = if route == pb::Route::Secondary { "pinned" } else { "handed_back" };
         self.event(now, kind, None, Some(key), "");
-        let streams: Vec<_> = self.gateways.keys().copied().collect();
+        let streams: Vec<_> = self.gateways.welcomed.keys().copied().collect();
         for stream in streams {
             let moved = pb::Moved { session: key.as_str().to_string(), route: route as i32 };
             self.send(stream, pb::gateway_response::Kind::Moved(moved));
@@ -79,7 +79,7 @@ impl Log {
         let hold_ms = self.config.handback_hold_ms;
         let Some(session) = self.sessions.get_mut(key) else { return false };
         let released =
-            session.entry(seq).is_some_and(|e| e.ended_ms.is_some() || !e.releases.is_empty());
+            session.entry(seq).is_some_and(|e| e.ended_ms().is_some() || e.is_released());
         if !session.pinned || released {
             return false;
         }

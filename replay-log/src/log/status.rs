@@ -221,7 +221,7 @@ impl Log {
             unseeded_listed: listed(Kind::Unseeded),
             away: Replica::BOTH.map(|r| self.is_away(r)),
             unseeded: Replica::BOTH.map(|r| self.is_unseeded(r)),
-            gateways: self.gateways.len() as u64,
+            gateways: self.gateways.welcomed.len() as u64,
             ids: self.ids.len(),
             ids_evicted_early: self.ids.evicted_early,
             diverged: self.cases.of_kind(&[Kind::Diverged]),

@@ -17,10 +17,13 @@
 
 mod check;
 mod journal;
+mod list;
 mod open;
 mod pace;
 mod reclaim;
+mod salvage;
 
+pub(super) use self::salvage::salvage;
 use super::{Durability, Engine, Failed, Reclaim, Store, StoreError, StoreStats, Visit, Write};
 use ::fjall::{Database, Keyspace, PersistMode};
 use std::error::Error;
@@ -86,7 +89,8 @@ impl FjallStore {
 
     fn damaged(&self, key: &[u8], cause: &str) -> StoreError {
         let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        StoreError::Damaged { path: self.path.clone(), key, cause: cause.to_string() }
+        let cause = format!("{cause}{}", check::tables(&open::database(&self.path)));
+        StoreError::Damaged { path: self.path.clone(), key, cause }
     }
 }
 
@@ -188,3 +192,6 @@ impl Store for FjallStore {
         &self.path
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,6 +107,19 @@ impl SledStore {
         self.leftovers
     }
 
+    /// For [`salvage`](super::salvage()): all records with keys from one on up to another, forwards
+    /// or backwards.
+    pub(super) fn scan_between(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        back: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let generations = lock(&self.shared).clone().ok_or_else(|| self.closed())?;
+        generations.scan_between(from, to, back, visit)
+    }
+
     fn closed(&self) -> StoreError {
         StoreError::Open { path: self.path.clone(), cause: "it is closed".to_string() }
     }

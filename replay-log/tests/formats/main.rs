@@ -92,13 +92,13 @@ fn log() -> Desk {
 
 #[test]
 fn the_logs_records_are_written_as_they_are_kept() {
-    is_as_kept("log-1.records", &log().store);
+    is_as_kept("log-2.records", &log().store);
 }
 
 #[test]
 fn the_logs_kept_records_are_read() {
     let now = Now { mono_ms: 1, unix_ms: 1_700_000_100_000 };
-    let log = Log::open(Box::new(kept("log-1.records")), config(), [7; 16], now).expect("opens");
+    let log = Log::open(Box::new(kept("log-2.records")), config(), [7; 16], now).expect("opens");
     let status = log.status();
     assert_eq!((status.entries, status.ids), (4, 2));
     assert_eq!(status.quarantined.len(), 1);
@@ -107,18 +107,21 @@ fn the_logs_kept_records_are_read() {
 
 #[test]
 fn a_log_of_another_version_is_refused_and_not_touched() {
-    let mut store = kept("log-1.records");
-    let mut meta = store.get(b"m").expect("reads").expect("is there");
-    assert_eq!(meta[..2], [8, 1], "field 1, version 1");
-    meta[1] = 2;
-    store.commit(&[Write::Put { key: b"m".to_vec(), value: meta }]).expect("commits");
-    let before = dump(&store);
-    let now = Now { mono_ms: 1, unix_ms: 1_700_000_100_000 };
-    let Err(error) = Log::open(Box::new(store.clone()), config(), [7; 16], now) else {
-        panic!("a log of version 2 was opened");
-    };
-    assert!(error.to_string().contains("format is 2, this build reads 1"), "{error}");
-    assert_eq!(dump(&store), before);
+    let mut newer = kept("log-2.records");
+    let mut meta = newer.get(b"m").expect("reads").expect("is there");
+    assert_eq!(meta[..2], [8, 2], "field 1, version 2");
+    meta[1] = 3;
+    newer.commit(&[Write::Put { key: b"m".to_vec(), value: meta }]).expect("commits");
+    for (version, store) in [(1, kept("log-1.records")), (3, newer)] {
+        let before = dump(&store);
+        let now = Now { mono_ms: 1, unix_ms: 1_700_000_100_000 };
+        let Err(error) = Log::open(Box::new(store.clone()), config(), [7; 16], now) else {
+            panic!("a log of version {version} was opened");
+        };
+        let why = format!("format is {version}, this build reads 2");
+        assert!(error.to_string().contains(&why), "{error}");
+        assert_eq!(dump(&store), before);
+    }
 }
 
 fn journal_config() -> JournalConfig {

@@ -105,6 +105,7 @@ fn a_number_in_flight_is_a_conflict_under_another_id() {
 #[test]
 fn an_unknown_session_begins_at_one() {
     let mut rig = Rig::new();
+    rig.warm();
     assert_eq!(rig.ask(delivery(write(7, 2))), Some(Verdict::Gap));
     assert_eq!(
         rig.ask(pb::Begin { after: Some(position(6, 4).to_wire()), ..write(7, 1) }),

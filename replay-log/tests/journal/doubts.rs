@@ -6,7 +6,6 @@ use protocol::pb::InDoubtPolicy::{ByMethod, Hold, InDoubtUnspecified, Redo};
 use protocol::pb::begun::Verdict;
 use protocol::pb::outcome::Kind;
 use replay_log::journal::Resolution;
-use replay_log::store::MemoryStore;
 
 fn policy(begin: pb::Begin, policy: pb::InDoubtPolicy) -> pb::Begin {
     pb::Begin { in_doubt: policy.into(), ..begin }
@@ -168,8 +167,7 @@ fn what_was_attempted_before_the_journal_was_lost_is_in_doubt() {
     let mut rig = Rig::new();
     (1..=2).for_each(|seq| rig.run(write(7, seq)));
     let lost = rig.incarnation().to_wire();
-    rig.restart_on(MemoryStore::new());
-    rig.hello(1, 1, &[]);
+    rig.lose();
     // Live, its predecessors may still come.
     assert_eq!(rig.ask(again(write(7, 3), &lost)), None);
     assert_eq!(rig.ask(delivery(write(7, 3))), Some(Verdict::Gap));
@@ -186,6 +184,7 @@ fn what_was_attempted_before_the_journal_was_lost_is_in_doubt() {
 #[test]
 fn an_idempotent_write_that_a_lost_journal_may_have_run_is_redone() {
     let mut rig = Rig::new();
+    rig.warm();
     let lost = [3; 8];
     let token = rig.begin(again(put(7, 1), &lost));
     assert_eq!(rig.verdict(token), Some(Verdict::Run));
@@ -208,6 +207,7 @@ fn an_earlier_life_of_the_same_journal_casts_no_doubt() {
 #[test]
 fn what_was_not_attempted_before_and_a_noop_are_fresh_on_a_new_journal() {
     let mut rig = Rig::new();
+    rig.warm();
     let fresh = pb::Begin { journal: vec![3; 8], ..write(7, 1) };
     rig.run(fresh);
     let unknown = again(write(7, 2), &[]);

@@ -9,4 +9,6 @@ mod memory;
 mod model;
 mod outcomes;
 mod rig;
+mod salvage;
+mod seeding;
 mod waits;

@@ -5,7 +5,7 @@ use protocol::pb::guard_request::Kind as Ask;
 use protocol::pb::guard_response::Kind as Answer;
 use protocol::pb::outcome::Kind;
 use protocol::{Id, Incarnation, Link, Number, Position, Replica, SessionKey, VERSION, pb};
-use replay_log::journal::{Input, Journal, JournalConfig, Output, Resolution};
+use replay_log::journal::{Input, Journal, JournalConfig, Output, Resolution, seed};
 use replay_log::store::MemoryStore;
 use replay_log::{Now, StreamId};
 
@@ -90,6 +90,19 @@ impl Rig {
         let mut rig = Rig { store, journal, now_ms: 1000, outputs, tokens: 0, lives: 9 };
         rig.hello(1, 1, &[]);
         rig
+    }
+
+    /// Something ran in another session, so this journal is not one in place of a lost one.
+    pub fn warm(&mut self) {
+        self.run(of("warm", write(7, 1)));
+    }
+
+    /// The journal is lost, and an operator has taken an empty one in its place as it is.
+    pub fn lose(&mut self) {
+        let mut store = MemoryStore::new();
+        seed::adopt(&mut store, "shop", Replica::Primary).unwrap();
+        self.restart_on(store);
+        self.hello(1, 1, &[]);
     }
 
     /// The process dies and starts again on what it had committed; nobody is connected.

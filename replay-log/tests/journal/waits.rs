@@ -35,6 +35,7 @@ fn a_number_ahead_hears_gap_when_its_wait_is_over() {
 #[test]
 fn a_delivery_is_never_held() {
     let mut rig = Rig::new();
+    rig.warm();
     assert_eq!(rig.ask(delivery(write(7, 2))), Some(Verdict::Gap));
     assert_eq!(rig.ask(write(7, 1)), Some(Verdict::Run));
     assert_eq!(rig.ask(delivery(write(7, 1))), Some(Verdict::Running));

@@ -5,6 +5,7 @@ mod churn;
 mod flips;
 mod kill;
 mod refused;
+mod salvaged;
 mod torn;
 
 use replay_log::store::{FjallStore, Kind, SledStore, Store, StoreError, Write};

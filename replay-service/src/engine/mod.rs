@@ -4,14 +4,16 @@
 //! Inputs come in by a queue bounded in messages and in bytes; who feeds waits while it is full.
 //! Each turn takes what has queued up meanwhile, lets the engine handle it, commits once (the
 //! group commit) and only then lets the outputs go. A commit that fails, or a panic in the
-//! engine, ends the process at once: nothing that is not durable is ever answered.
+//! engine, ends the process at once: nothing that is not durable is ever answered. Disk space is
+//! given back beside the turns.
 
+mod reclaim;
 mod thread;
 
 pub use thread::spawn;
 
 use crate::streams::Peer;
-use replay_log::store::StoreError;
+use replay_log::store::{Reclaim, StoreError};
 use replay_log::{Now, StreamId};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -54,6 +56,8 @@ pub trait Machine: Send + 'static {
     fn commit(&mut self, now: Now) -> Result<Vec<Self::Output>, StoreError>;
     /// Makes durable what was waiting for company; before an orderly end.
     fn flush(&mut self, now: Now) -> Result<(), StoreError>;
+    /// Work that gives disk space back, if there is some; asked every few seconds.
+    fn reclaim(&mut self) -> Option<Reclaim>;
     /// When it wants a tick.
     fn next_wake_ms(&self) -> Option<u64>;
     /// Why a message refuses its stream, if it does.

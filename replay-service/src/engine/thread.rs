@@ -1,17 +1,20 @@
 //! The thread of an engine: turns of taking what has queued up, handling, one commit, and letting
 //! the outputs go.
 
+use super::reclaim::Reclaiming;
 use super::{Act, Inbox, Machine, Message, Question};
 use crate::clock::Clock;
 use crate::logging;
 use crate::streams::Streams;
 use replay_log::store::StoreError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Inputs of one commit.
 const BATCH_MESSAGES: usize = 1024;
 /// Bytes of the inputs of one commit; the input that passes it is the last.
 const BATCH_BYTES: usize = 4 << 20;
+/// A turn that takes longer is told to the operator: all that wait for an answer wait for it.
+const SLOW: Duration = Duration::from_millis(500);
 /// A tick that is due already waits this long for company.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Exit code after a failed commit or a panic of an engine.
@@ -27,7 +30,8 @@ pub fn spawn<M: Machine>(
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let streams = Streams::new(M::NAME);
-    let turns = Turns { machine, inbox, clock, work, streams, timer };
+    let reclaiming = Reclaiming::default();
+    let turns = Turns { machine, inbox, clock, work, streams, timer, reclaiming };
     std::thread::Builder::new().name(M::NAME.into()).spawn(move || {
         let fatal = ExitOnPanic(M::NAME);
         turns.run();
@@ -36,14 +40,14 @@ pub fn spawn<M: Machine>(
 }
 
 /// Nobody knows what the disk holds: nothing more is answered, by any thread.
-fn failed(engine: &str, error: &StoreError) -> ! {
+pub(super) fn failed(engine: &str, error: &StoreError) -> ! {
     let fields: [logging::Field; 2] = [("engine", &engine), ("cause", error)];
     logging::error("the store has failed; what was not saved was not answered", &fields);
     std::process::exit(EXIT_STORE);
 }
 
 /// Ends the process when its thread unwinds.
-struct ExitOnPanic(&'static str);
+pub(super) struct ExitOnPanic(pub(super) &'static str);
 
 impl Drop for ExitOnPanic {
     fn drop(&mut self) {
@@ -60,10 +64,14 @@ struct Turns<M: Machine, F> {
     streams: Streams<M::Reply>,
     /// Gives the wait for the queue its timeout; nothing else runs on it.
     timer: tokio::runtime::Runtime,
+    reclaiming: Reclaiming,
 }
 
 /// What one turn has taken from the queue.
-struct Turn<M> {
+struct Turn<M: Machine> {
+    begun: Instant,
+    /// How long its commit took.
+    committing: Duration,
     messages: usize,
     bytes: usize,
     questions: Vec<Question<M>>,
@@ -71,17 +79,36 @@ struct Turn<M> {
     quit: bool,
 }
 
+impl<M: Machine> Turn<M> {
+    fn complain_if_slow(&self, engine: &'static str) {
+        let took = self.begun.elapsed();
+        if took > SLOW {
+            let (took, commit) = (took.as_millis(), self.committing.as_millis());
+            let fields: [logging::Field; 4] = [
+                ("engine", &engine),
+                ("took_ms", &took),
+                ("commit_ms", &commit),
+                ("messages", &self.messages),
+            ];
+            logging::warn("an engine was slow; commit_ms is the disk's share", &fields);
+        }
+    }
+}
+
 impl<M: Machine, F: FnMut(M::Work)> Turns<M, F> {
     fn run(mut self) {
         loop {
+            let message = self.wait();
             let mut turn = Turn {
+                begun: Instant::now(),
+                committing: Duration::ZERO,
                 messages: 0,
                 bytes: 0,
                 questions: vec![],
                 close_streams: false,
                 quit: false,
             };
-            if let Some(message) = self.wait() {
+            if let Some(message) = message {
                 self.take(message, &mut turn);
                 while !turn.quit && turn.messages < BATCH_MESSAGES && turn.bytes < BATCH_BYTES {
                     let Ok(message) = self.inbox.queue.try_recv() else { break };
@@ -89,6 +116,9 @@ impl<M: Machine, F: FnMut(M::Work)> Turns<M, F> {
                 }
             }
             self.finish(&mut turn);
+            turn.complain_if_slow(M::NAME);
+            let machine = &mut self.machine;
+            self.reclaiming.go_on(M::NAME, self.clock.now().mono_ms, || machine.reclaim());
             if turn.quit {
                 return;
             }
@@ -100,18 +130,14 @@ impl<M: Machine, F: FnMut(M::Work)> Turns<M, F> {
         if let Ok(message) = self.inbox.queue.try_recv() {
             return Some(message);
         }
-        let wake = self.machine.next_wake_ms();
-        let timeout = wake.map(|wake| self.clock.until(wake).max(SHORTEST_WAIT));
+        let due = self.reclaiming.due_ms();
+        let wake = self.machine.next_wake_ms().map_or(due, |wake| wake.min(due));
+        let timeout = self.clock.until(wake).max(SHORTEST_WAIT);
         let queue = &mut self.inbox.queue;
         // All handles gone is the same as being told to quit.
         self.timer.block_on(async {
-            match timeout {
-                None => Some(queue.recv().await.unwrap_or(Message::Quit)),
-                Some(timeout) => {
-                    let received = tokio::time::timeout(timeout, queue.recv()).await;
-                    received.ok().map(|message| message.unwrap_or(Message::Quit))
-                }
-            }
+            let received = tokio::time::timeout(timeout, queue.recv()).await;
+            received.ok().map(|message| message.unwrap_or(Message::Quit))
         })
     }
 
@@ -139,7 +165,9 @@ impl<M: Machine, F: FnMut(M::Work)> Turns<M, F> {
         if self.machine.next_wake_ms().is_some_and(|wake| wake <= now.mono_ms) {
             self.machine.handle(now, M::tick());
         }
+        let committing = Instant::now();
         let mut outputs = self.machine.commit(now);
+        turn.committing = committing.elapsed();
         if turn.quit {
             outputs = outputs.and_then(|outputs| self.machine.flush(now).map(|()| outputs));
         }

@@ -33,9 +33,22 @@ fn log_json(s: &log::Status) -> Value {
         "handed_back": s.handed_back,
         "held": s.held,
         "longest_hold_ms": s.longest_hold_ms,
+        "holds_expired": s.holds_expired,
+        "taken_over": s.taken_over,
+        "refused": {
+            "full": s.refused_full,
+            "payload-mismatch": s.refused_mismatch,
+            "cut": s.refused_cut,
+            "invalid": s.refused_invalid,
+            "superseded": s.refused_superseded,
+        },
         "backlog": by_replica(s.backlog),
+        "oldest_ms": by_replica(s.oldest_ms),
         "delivered": by_replica(s.delivered),
+        "delivered_duplicates": by_replica(s.duplicates),
+        "deliveries_repeated": by_replica(s.repeated),
         "away": by_replica(s.away),
+        "unseeded": by_replica(s.unseeded),
         "gateways": s.gateways,
         "ids": s.ids,
         "ids_evicted_early": s.ids_evicted_early,
@@ -52,7 +65,10 @@ fn log_json(s: &log::Status) -> Value {
 fn journal_json(s: &journal::Status) -> Value {
     json!({
         "replica": s.replica.name(),
+        "unseeded": s.unseeded,
+        "incomplete": s.incomplete,
         "sessions": s.sessions,
+        "cached_sessions": s.cached_sessions,
         "running": s.running,
         "waiting": s.waiting,
         "ran": s.ran,
@@ -64,12 +80,18 @@ fn journal_json(s: &journal::Status) -> Value {
         "contradictions": s.contradictions,
         "malformed": s.malformed,
         "turned_away": s.turned_away,
+        "waited": s.waited,
+        "overdue": s.overdue,
+        "distrusted": s.distrusted,
+        "stale_epochs": s.stale_epochs,
+        "refused_unseeded": s.refused_unseeded,
         "guards": s.guards,
         "remembered_bytes": s.remembered_bytes,
         "in_doubt_total": s.in_doubt_total,
         "in_doubt": s.in_doubt.iter().map(doubt_here).collect::<Vec<_>>(),
         "forced": s.forced_cases.iter().map(forced_here).collect::<Vec<_>>(),
         "conflicting": s.conflict_cases.iter().map(conflict_here).collect::<Vec<_>>(),
+        "store": store(s.store),
     })
 }
 
@@ -102,7 +124,10 @@ fn conflict_here(c: &ConflictCase) -> Value {
     })
 }
 
-fn by_replica<T: Into<Value> + Copy>(values: [T; 2]) -> Value {
+fn by_replica<T: Copy>(values: [T; 2]) -> Value
+where
+    Value: From<T>,
+{
     let entry = |r: Replica| (r.name().to_string(), values[r.index()].into());
     Value::Object(Replica::BOTH.map(entry).into_iter().collect())
 }
@@ -157,5 +182,10 @@ fn store(stats: StoreStats) -> Value {
         Durability::Memory => "memory",
         Durability::Synced => "synced",
     };
-    json!({"bytes": stats.disk_bytes, "durability": durability})
+    json!({
+        "bytes": stats.disk_bytes,
+        "durability": durability,
+        "room": stats.room,
+        "torn": stats.torn,
+    })
 }

@@ -10,6 +10,10 @@ const CASES_SHOWN: usize = 20;
 /// Events that are shown; `--json` has them all.
 const EVENTS_SHOWN: usize = 10;
 
+/// What is said of a journal in place of a lost one.
+const UNSEEDED: &str = "UNSEEDED: a journal came in place of a lost one and refuses every write; \
+                        `reprise seed` it, see docs/seeding.md";
+
 /// Lays out the JSON of `/status`.
 pub fn render(status: &Value) -> String {
     let mut out = String::new();
@@ -27,7 +31,11 @@ pub fn render(status: &Value) -> String {
 fn log(out: &mut String, log: &Value) {
     let _ = writeln!(out, "\nReplay log");
     row(out, "", "primary", "secondary");
-    let reach = |replica: &str| if log["away"][replica] == true { "AWAY" } else { "reachable" };
+    let reach = |replica: &str| match () {
+        () if log["away"][replica] == true => "AWAY",
+        () if log["unseeded"][replica] == true => "UNSEEDED",
+        () => "reachable",
+    };
     row(out, "replica", reach("primary"), reach("secondary"));
     for key in ["backlog", "delivered"] {
         row(out, key, &text(&log[key]["primary"]), &text(&log[key]["secondary"]));
@@ -49,6 +57,9 @@ fn log(out: &mut String, log: &Value) {
         };
         let _ = writeln!(out, "\n  FULL: new writes are refused until {until}");
     }
+    if log["unseeded"]["primary"] == true || log["unseeded"]["secondary"] == true {
+        let _ = writeln!(out, "\n  {UNSEEDED}");
+    }
     let doubt = "each holds up its session at that replica; decide with `reprise resolve` there";
     cases(out, "In doubt", doubt, &log["in_doubt"]);
     let held_up = "tried again and again: the replica refuses them, or its guard never says a word";
@@ -57,7 +68,7 @@ fn log(out: &mut String, log: &Value) {
     cases(
         out,
         "Conflicts",
-        "a guard refused these numbers, or an epoch follows from nothing",
+        "a guard refused these numbers, an epoch follows from nothing, or a replica lacks the past",
         &log["conflicts"],
     );
     cases(
@@ -74,8 +85,12 @@ fn journal(out: &mut String, journal: &Value) {
     line(out, journal, &["sessions", "guards", "running", "ran"], true);
     let rare = ["waiting", "duplicates", "gaps", "redone", "skipped"];
     line(out, journal, &rare, false);
+    line(out, journal, &["waited", "overdue", "distrusted", "refused_unseeded"], false);
     line(out, journal, &["conflicts", "contradictions", "malformed", "turned_away"], false);
     let _ = writeln!(out, "  remembered responses {}", bytes(&journal["remembered_bytes"]));
+    if journal["unseeded"] == true {
+        let _ = writeln!(out, "\n  {UNSEEDED}");
+    }
     let doubt = "decide with `reprise resolve --session S --number N --redo|--skip`";
     cases(out, "In doubt here", doubt, &journal["in_doubt"]);
     cases(

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "real processes take real time")]
 
 pub mod listener;
+pub mod process;
 
 use prost::Message;
 use protocol::{Link, pb};
@@ -22,7 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A running `reprise`; killed when dropped.
 pub struct Reprise {
     child: Child,
-    stderr: Lines<BufReader<ChildStderr>>,
+    stderr: Option<Lines<BufReader<ChildStderr>>>,
     /// The values of its start line.
     pub started: BTreeMap<String, String>,
     _config: tempfile::NamedTempFile,
@@ -85,8 +86,12 @@ impl Reprise {
         let mut child = process.spawn().expect("starts");
         let stderr = child.stderr.take().expect("piped");
         let started = BTreeMap::new();
-        let mut reprise =
-            Reprise { child, stderr: BufReader::new(stderr).lines(), started, _config: config };
+        let mut reprise = Reprise {
+            child,
+            stderr: Some(BufReader::new(stderr).lines()),
+            started,
+            _config: config,
+        };
         let line = reprise.line_with(" started ").await;
         let pairs = line.split(' ').filter_map(|pair| pair.split_once('='));
         reprise.started = pairs.map(|(k, v)| (k.to_string(), v.to_string())).collect();
@@ -97,7 +102,8 @@ impl Reprise {
     pub async fn line_with(&mut self, text: &str) -> String {
         let found = async {
             loop {
-                let line = self.stderr.next_line().await.expect("readable");
+                let stderr = self.stderr.as_mut().expect("not relayed");
+                let line = stderr.next_line().await.expect("readable");
                 let line = line.unwrap_or_else(|| panic!("ended without {text:?}"));
                 eprintln!("reprise: {line}");
                 if line.contains(text) {
@@ -108,12 +114,27 @@ impl Reprise {
         tokio::time::timeout(PATIENCE, found).await.expect("a line in time")
     }
 
+    /// From now on its log goes to the test's output, line by line.
+    pub fn relay_log(&mut self) {
+        let mut stderr = self.stderr.take().expect("not relayed");
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = stderr.next_line().await {
+                eprintln!("reprise: {line}");
+            }
+        });
+    }
+
     pub fn listen(&self) -> &str {
         &self.started["listen"]
     }
 
     pub fn admin(&self) -> &str {
         &self.started["admin"]
+    }
+
+    /// Its process, as the system shows it.
+    pub fn process(&self) -> process::Process {
+        process::Process(self.child.id().expect("running"))
     }
 
     /// Sends it a signal.
@@ -184,6 +205,11 @@ impl<Q: Message + 'static, R: Message + Default + 'static> Stream<Q, R> {
 
     pub async fn send(&self, message: Q) {
         self.requests.send(message).await.expect("open");
+    }
+
+    /// Both directions apart, for a peer that does not wait for each answer.
+    pub fn split(self) -> (mpsc::Sender<Q>, Streaming<R>) {
+        (self.requests, self.responses)
     }
 
     /// The next message, `None` at a proper end.
@@ -334,11 +360,20 @@ pub fn write(seq: u64) -> pb::Begin {
 
 /// The status code of a GET.
 pub async fn get(address: &str, path: &str) -> u16 {
+    fetch(address, path).await.0
+}
+
+/// The status code and the body of a GET.
+pub async fn fetch(address: &str, path: &str) -> (u16, String) {
+    use http_body_util::BodyExt;
     use hyper_util::client::legacy::Client;
     use hyper_util::rt::TokioExecutor;
     let client: Client<_, http_body_util::Empty<bytes::Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();
     let uri = format!("http://{address}{path}").parse().expect("a URI");
     let answer = tokio::time::timeout(PATIENCE, client.get(uri)).await;
-    answer.expect("an answer in time").expect("an answer").status().as_u16()
+    let answer = answer.expect("an answer in time").expect("an answer");
+    let code = answer.status().as_u16();
+    let body = answer.into_body().collect().await.expect("a body").to_bytes();
+    (code, String::from_utf8(body.to_vec()).expect("text"))
 }

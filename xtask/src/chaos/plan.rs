@@ -48,6 +48,17 @@ impl Victim {
     }
 }
 
+/// How a process ends at a sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncEnd {
+    /// The sync fails, and so does each after it: the process must end by itself.
+    Fails,
+    /// SIGKILL before the sync.
+    DeathBefore,
+    /// SIGKILL after it.
+    DeathAfter,
+}
+
 /// Something bad, from its beginning to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Harm {
@@ -74,6 +85,27 @@ pub enum Harm {
         /// Between the two.
         for_ms: u64,
     },
+    /// At a sync soon, the disk fails or the process is killed; started again after a while.
+    AtSync {
+        /// Which of the two.
+        end: SyncEnd,
+        /// At the how manieth sync from now.
+        nth: u64,
+        /// Until it is started.
+        down_ms: u64,
+    },
+    /// Every sync takes longer.
+    SlowDisk {
+        /// By so much.
+        sync_ms: u64,
+        /// For how long.
+        for_ms: u64,
+    },
+    /// The site's wall clock is set to so much ahead of the real one, and stays there.
+    Clock {
+        /// May be behind it.
+        ahead_ms: i64,
+    },
     /// The link is cut and comes back, once or several times.
     Cut {
         /// How.
@@ -91,10 +123,11 @@ impl Harm {
         match self {
             Self::Kill { down_ms, again_ms } => down_ms + again_ms.iter().sum::<u64>() + START_MS,
             Self::Terminate { down_ms } => down_ms + START_MS,
-            Self::Freeze { for_ms } => *for_ms,
+            Self::Freeze { for_ms } | Self::SlowDisk { for_ms, .. } => *for_ms,
+            Self::AtSync { down_ms, .. } => down_ms + START_MS,
             Self::FreezeAndKill { for_ms } => for_ms + START_MS,
             Self::Cut { times_ms, .. } => times_ms.iter().map(|(down, up)| down + up).sum(),
-            Self::Reset => 0,
+            Self::Clock { .. } | Self::Reset => 0,
         }
     }
 
@@ -103,6 +136,7 @@ impl Harm {
         match self {
             Self::Kill { again_ms, .. } => 1 + again_ms.len() as u64,
             Self::FreezeAndKill { .. } => 1,
+            Self::AtSync { end, .. } => u64::from(*end != SyncEnd::Fails),
             _ => 0,
         }
     }
@@ -118,6 +152,18 @@ impl fmt::Display for Harm {
             Self::Terminate { down_ms } => write!(f, "SIGTERM, started after {down_ms} ms"),
             Self::Freeze { for_ms } => write!(f, "SIGSTOP for {for_ms} ms"),
             Self::FreezeAndKill { for_ms } => write!(f, "SIGSTOP, kill -9 after {for_ms} ms"),
+            Self::AtSync { end, nth, down_ms } => {
+                let end = match end {
+                    SyncEnd::Fails => "EIO",
+                    SyncEnd::DeathBefore => "kill -9 before",
+                    SyncEnd::DeathAfter => "kill -9 after",
+                };
+                write!(f, "{end} sync {nth} from now, started after {down_ms} ms")
+            }
+            Self::SlowDisk { sync_ms, for_ms } => {
+                write!(f, "syncs take {sync_ms} ms longer for {for_ms} ms")
+            }
+            Self::Clock { ahead_ms } => write!(f, "its clock is {ahead_ms} ms ahead from now on"),
             Self::Cut { mode, times_ms } => {
                 write!(f, "{mode:?} for")?;
                 for (n, (down, up)) in times_ms.iter().enumerate() {

@@ -168,7 +168,8 @@ impl Life {
 
     fn load(&self) -> LoadOptions {
         LoadOptions {
-            sessions: 12,
+            // Many, since a write in doubt stops its session until the round is over.
+            sessions: 40,
             writes_per_second: 120,
             read_every: 4,
             body_bytes: 300,

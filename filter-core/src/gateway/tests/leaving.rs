@@ -14,6 +14,7 @@ fn leaving_while_the_body_comes_leaves_nothing() {
     w.pass(2000);
     assert!(sent(&mut w).is_empty());
     assert_eq!(w.role.exchanges(), 0);
+    assert_eq!(w.count(Metric::Abandoned), 1);
 }
 
 #[test]
@@ -25,6 +26,7 @@ fn leaving_before_the_append_was_sent_leaves_nothing() {
     w.message(&welcome(true));
     assert!(matches!(kinds(&mut w)[..], [Kind::Hello(_)]));
     assert_eq!(w.role.held.len(), 0);
+    assert_eq!(w.count(Metric::Abandoned), 1);
 }
 
 #[test]
@@ -50,6 +52,7 @@ fn leaving_after_the_release_is_an_abandoned_write() {
     assert_eq!(ends[0].kind(), pb::end::Kind::Abandoned);
     assert_eq!((ends[0].epoch, ends[0].seq), (1, 1));
     assert_ne!(ends[0].token, 0);
+    assert_eq!(w.count(Metric::Abandoned), 1);
 }
 
 #[test]
@@ -62,6 +65,7 @@ fn leaving_after_the_answer_adds_nothing_to_it() {
     assert_eq!(ends.len(), 1);
     assert_eq!(ends[0].kind(), pb::end::Kind::Answered);
     assert_eq!(w.role.exchanges(), 0);
+    assert_eq!(w.count(Metric::Abandoned), 0);
 }
 
 #[test]

@@ -143,6 +143,17 @@ fn a_stream_that_says_nothing_while_requests_wait_is_given_up() {
 }
 
 #[test]
+fn a_gateway_that_is_welcomed_again_confirms_it_and_knows_whether_it_is_alone() {
+    let mut w = ready(&Host::new());
+    assert!(w.role.alone.spell(&w.host).is_some());
+    for sole in [false, true] {
+        w.message(&welcome(sole));
+        assert!(matches!(kinds(&mut w)[..], [Kind::Hello(_)]), "it says that it has heard");
+        assert_eq!(w.role.alone.spell(&w.host).is_some(), sole);
+    }
+}
+
+#[test]
 fn a_welcome_with_an_error_or_another_version_is_none() {
     for (error, version) in [("wrong service", 1), ("", 2)] {
         let mut w = fresh(&Host::new());

@@ -130,6 +130,7 @@ fn numbered_writes_are_mirrored_only_on_their_first_way_to_both() {
             welcome.mirror_cluster = "secondary".into();
         }
         w.message(&welcome);
+        sent(&mut w);
         w.request(1, &post("s", "k", path), b"x");
         let token = append(&mut w).token;
         w.message(&numbered(token, as_number));

@@ -4,13 +4,13 @@
 //! Nothing is changed here but one thing: the tail that a crash has torn is cut off.
 
 use super::journal::{self, Journal, Piece};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use super::list::List;
+use std::fs::OpenOptions;
+use std::io;
 use std::path::{Path, PathBuf};
-use xxhash_rust::xxh3::xxh3_128;
 
 /// fjall's own keyspace, and ours.
-const KEYSPACES: [&str; 2] = ["0", "1"];
+pub(super) const KEYSPACES: [&str; 2] = ["0", "1"];
 
 /// A place in a journal where no whole batch stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,8 @@ pub(super) fn check(dir: &Path) -> Result<u64, String> {
         return Err(format!("{} is missing. Nothing was changed", version.display()));
     }
     for keyspace in KEYSPACES {
-        tables(&dir.join("keyspaces").join(keyspace))?;
+        List::read(&dir.join("keyspaces").join(keyspace))
+            .map_err(|damage| format!("{damage}. Nothing was changed"))?;
     }
     let holes = holes(dir, |_| Ok(())).map_err(|e| format!("reading the journals: {e}"))?;
     match holes.as_slice() {
@@ -81,28 +82,13 @@ fn cut(journal: &Path, at: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The list of a keyspace's tables is believed as it stands, and tables that are not on it are
-/// deleted. So its checksum is looked at first: `current` holds the number of the list (8 bytes,
-/// little endian), its XXH3 (16) and a zero.
-fn tables(keyspace: &Path) -> Result<(), String> {
-    let damaged = |path: &Path, cause: &str| {
-        format!("the list of tables {} is damaged: {cause}. Nothing was changed", path.display())
-    };
-    let path = keyspace.join("current");
-    let current = fs::read(&path).map_err(|e| damaged(&path, &e.to_string()))?;
-    let (number, rest) =
-        current.split_first_chunk::<8>().ok_or_else(|| damaged(&path, "it is too short"))?;
-    let expected = rest.first_chunk::<16>().ok_or_else(|| damaged(&path, "it is too short"))?;
-    if rest.get(16..) != Some(&[0]) {
-        return Err(damaged(&path, "its kind of checksum is not known"));
-    }
-    let path = keyspace.join(format!("v{}", u64::from_le_bytes(*number)));
-    let mut list = Vec::new();
-    File::open(&path)
-        .and_then(|mut file| file.read_to_end(&mut list))
-        .map_err(|e| damaged(&path, &e.to_string()))?;
-    match xxh3_128(&list) == u128::from_le_bytes(*expected) {
-        true => Ok(()),
-        false => Err(damaged(&path, "its checksum does not fit")),
-    }
+/// What is damaged of the tables, for the message of an error that does not say.
+pub(super) fn tables(dir: &Path) -> String {
+    let damage = KEYSPACES.iter().flat_map(|keyspace| {
+        match List::read(&dir.join("keyspaces").join(keyspace)) {
+            Ok(list) => list.damaged_tables().into_iter().map(|(_, damage)| damage).collect(),
+            Err(damage) => vec![damage],
+        }
+    });
+    damage.map(|damage| format!("; {damage}")).collect()
 }

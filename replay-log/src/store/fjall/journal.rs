@@ -36,7 +36,7 @@ const BATCH_BYTES: usize = 256 << 20;
 /// What stands next in a journal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// A whole batch; [`Journal::items`] has it now.
+    /// A whole batch.
     Batch,
     /// Bytes from `at` on that are no batch, up to the next whole one or the journal's end. There
     /// are none if what stands there is a whole batch with a sequence number out of order.
@@ -44,14 +44,6 @@ pub(super) enum Piece {
         /// Offset in the file.
         at: u64,
     },
-}
-
-/// One change in a batch.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Item<'a> {
-    Put { keyspace: u64, key: &'a [u8], value: &'a [u8] },
-    Delete { keyspace: u64, key: &'a [u8] },
-    Clear { keyspace: u64 },
 }
 
 /// A journal that is read from its beginning.
@@ -103,14 +95,11 @@ impl Journal {
         Ok(Some(Piece::Hole { at }))
     }
 
-    /// The changes of the batch that [`next`](Self::next) has found.
-    pub(super) fn items(&self) -> impl Iterator<Item = Item<'_>> {
-        let mut left = self.batch.get(START_BYTES..).unwrap_or_default();
-        std::iter::from_fn(move || {
-            let (item, length) = parse_item(left)?;
-            left = left.get(length..)?;
-            Some(item)
-        })
+    /// The batch that [`next`](Self::next) has found, with another sequence number.
+    pub(super) fn batch_with(&self, seqno: u64) -> Vec<u8> {
+        let mut batch = self.batch.clone();
+        batch[5..START_BYTES].copy_from_slice(&seqno.to_le_bytes());
+        batch
     }
 
     /// Reads a whole batch that begins at an offset and steps behind it; false if there is none.
@@ -139,7 +128,6 @@ impl Journal {
         if whole {
             self.at = at + self.batch.len() as u64;
             self.seqno = Some(seqno);
-            self.batch.truncate(end);
         }
         Ok(whole)
     }
@@ -239,22 +227,6 @@ fn plausible_item(header: &[u8]) -> Option<usize> {
     let (value, stored) = (u32_at(header, 13), u32_at(header, 17));
     let fits = kind <= 2 && compression == 0 && key > 0 && value == stored;
     fits.then_some(key + value as usize)
-}
-
-fn parse_item(bytes: &[u8]) -> Option<(Item<'_>, usize)> {
-    if *bytes.first()? == CLEAR {
-        bytes.get(..9)?;
-        return Some((Item::Clear { keyspace: u64_at(bytes, 1) }, 9));
-    }
-    let body = bytes.get(ITEM_BYTES..ITEM_BYTES + plausible_item(bytes)?)?;
-    let keyspace = u64_at(bytes, 3);
-    let key = usize::from(u16::from_le_bytes(bytes.get(11..13)?.try_into().ok()?));
-    let (key, value) = body.split_at_checked(key)?;
-    let item = match bytes[1] {
-        0 => Item::Put { keyspace, key, value },
-        _ => Item::Delete { keyspace, key },
-    };
-    Some((item, ITEM_BYTES + body.len()))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -40,7 +40,8 @@ pub(super) fn open(dir: &Path) -> Result<FjallStore, String> {
     }
     check_format(&files)?;
     let torn = check::check(&files)?;
-    let (db, records) = open_fjall(&files)?;
+    let (db, records) =
+        open_fjall(&files).map_err(|cause| format!("{cause}{}", check::tables(&files)))?;
     let path = dir.to_path_buf();
     Ok(FjallStore {
         db,

@@ -11,6 +11,7 @@ use super::{FjallStore, is_full};
 use ::fjall::{AbstractTree as _, PersistMode};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
 /// A memtable is written out when it has this many bytes.
@@ -23,8 +24,8 @@ const SEALED_MOST: usize = 2;
 const UNMERGED_MOST: usize = 12;
 /// How long to wait before looking again; fjall has nothing to wait on.
 const PAUSE: Duration = Duration::from_millis(5);
-/// What fjall's thread needs to write a memtable out, bytes.
-const WRITER_NEEDS: usize = MEMTABLE_MOST as usize;
+/// Merging tables needs room for as much as they have, up to this, bytes.
+const MERGE_MOST: u64 = 512 << 20;
 
 impl FjallStore {
     /// To be called before a commit: has memtables written out, and waits if that lags behind.
@@ -76,17 +77,19 @@ impl FjallStore {
 
     fn probe(&self) -> io::Result<()> {
         let path = self.path.join("probe");
-        let written = write_zeros(&path);
+        let needed = MEMTABLE_MOST + self.records.tree.disk_space().min(MERGE_MOST);
+        let written = write_zeros(&path, needed);
         let removed = fs::remove_file(&path);
         written.and(removed)
     }
 }
 
-fn write_zeros(path: &std::path::Path) -> io::Result<()> {
+/// They need not reach the disk to find out that there is no room for them.
+fn write_zeros(path: &Path, length: u64) -> io::Result<()> {
     let mut file = File::create(path)?;
     let zeros = vec![0; 1 << 20];
-    for _ in 0..WRITER_NEEDS / zeros.len() {
+    for _ in 0..length >> 20 {
         file.write_all(&zeros)?;
     }
-    file.sync_all()
+    Ok(())
 }

@@ -6,6 +6,21 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Keys of records as they are found.
+pub(super) type Keys = Box<dyn Iterator<Item = Result<Vec<u8>, String>>>;
+
+/// The key that a sled key is the head of, if it is one's.
+fn logical(sled_key: ::sled::Result<::sled::IVec>) -> Option<Result<Vec<u8>, String>> {
+    match sled_key {
+        Ok(sled_key) => match layout::parse_key(&sled_key) {
+            Some((key, 0)) => Some(Ok(key)),
+            Some(_) => None,
+            None => Some(Err("a key of no layout".to_string())),
+        },
+        Err(error) => Some(Err(error.to_string())),
+    }
+}
+
 /// A sled that is open; a clone is another handle on it.
 #[derive(Clone, Debug)]
 pub(super) struct Generation {
@@ -104,19 +119,19 @@ impl Generation {
     }
 
     /// The keys that begin with a prefix, in order.
-    pub(super) fn keys(
-        &self,
-        prefix: &[u8],
-    ) -> impl Iterator<Item = Result<Vec<u8>, String>> + use<> {
+    pub(super) fn keys(&self, prefix: &[u8]) -> Keys {
         let found = self.db.scan_prefix(layout::key_prefix(prefix)).keys();
-        found.filter_map(|sled_key| match sled_key {
-            Ok(sled_key) => match layout::parse_key(&sled_key) {
-                Some((key, 0)) => Some(Ok(key)),
-                Some(_) => None,
-                None => Some(Err("a key of no layout".to_string())),
-            },
-            Err(error) => Some(Err(error.to_string())),
-        })
+        Box::new(found.filter_map(logical))
+    }
+
+    /// The keys from one on up to another, forwards or backwards.
+    pub(super) fn keys_between(&self, from: &[u8], to: Option<&[u8]>, back: bool) -> Keys {
+        let end = to.map_or(vec![layout::DATA + 1], layout::key_prefix);
+        let found = self.db.range(layout::key_prefix(from)..end).keys();
+        match back {
+            true => Box::new(found.rev().filter_map(logical)),
+            false => Box::new(found.filter_map(logical)),
+        }
     }
 
     /// The keys from one on, with their heads, in order.

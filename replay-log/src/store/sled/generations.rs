@@ -1,7 +1,7 @@
 //! The generations of a store as one: the current one is written to; while the one before it is
 //! there, it is read for what the current one does not have, and nothing more happens to it.
 
-use super::generation::Generation;
+use super::generation::{Generation, Keys};
 use super::layout::{self, ChunkKeys, Head};
 use super::pointer::{self, Pointer};
 use super::{Failed, Limits, StoreError, Visit, Write};
@@ -97,13 +97,40 @@ impl Generations {
 
     pub(super) fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         let Some(old) = &self.old else { return self.current.scan(prefix, visit) };
-        let mut keys = [self.current.keys(prefix).peekable(), old.keys(prefix).peekable()];
+        let keys = [self.current.keys(prefix), old.keys(prefix)];
+        self.scan_keys(keys, false, visit)
+    }
+
+    /// The records with keys from one on up to another, forwards or backwards.
+    pub(super) fn scan_between(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        back: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let keys = |generation: &Generation| generation.keys_between(from, to, back);
+        let old: Keys = match &self.old {
+            Some(old) => keys(old),
+            None => Box::new(std::iter::empty()),
+        };
+        self.scan_keys([keys(&self.current), old], back, visit)
+    }
+
+    /// The records of the keys of both generations, in order.
+    fn scan_keys(
+        &self,
+        keys: [Keys; 2],
+        back: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let mut keys = keys.map(Iterator::peekable);
         loop {
             let mut first: Option<&Vec<u8>> = None;
             for found in keys.iter_mut().filter_map(|keys| keys.peek()) {
                 match found {
-                    Err(cause) => return Err(old.damaged(prefix, cause)),
-                    Ok(key) if first.is_none_or(|first| key < first) => first = Some(key),
+                    Err(cause) => return Err(self.current.damaged(&[], cause)),
+                    Ok(key) if first.is_none_or(|first| (key < first) != back) => first = Some(key),
                     Ok(_) => {}
                 }
             }

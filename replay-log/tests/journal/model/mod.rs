@@ -17,8 +17,9 @@ use protocol::pb::begun::Verdict;
 use protocol::pb::guard_request::Kind as Ask;
 use protocol::pb::guard_response::Kind as Answer;
 use protocol::pb::outcome::Kind;
-use protocol::{SessionKey, VERSION, pb};
+use protocol::{Digest, Incarnation, Replica, SessionKey, VERSION, pb};
 use replay_log::StreamId;
+use replay_log::journal::seed::{SessionPosition, seed};
 use replay_log::journal::{Input, Journal, Output, Resolution};
 use replay_log::store::MemoryStore;
 use std::collections::BTreeMap;
@@ -53,6 +54,17 @@ fn begin(session: usize, index: usize) -> pb::Begin {
     of(&format!("s{session}"), pb::Begin { after, ..write(at.epoch, at.seq) })
 }
 
+/// A session of which nothing more is heard.
+fn warm() -> SessionPosition {
+    SessionPosition {
+        session: SessionKey::new("warm").unwrap(),
+        at: position(7, 1),
+        log: Incarnation::UNKNOWN,
+        status: 200,
+        digest: Digest::default(),
+    }
+}
+
 struct World {
     store: MemoryStore,
     journal: Journal,
@@ -67,7 +79,9 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let store = MemoryStore::new();
+        let mut store = MemoryStore::new();
+        // What deliveries say of the past of an empty one would tell it that it is not seeded.
+        seed(&mut store, "shop", Replica::Primary, &[], &[warm()]).unwrap();
         let journal = Journal::open(Box::new(store.clone()), config(), [1; 16], at(0)).unwrap();
         let sessions = vec![Session::default(); SESSIONS];
         let guards = vec![Guard::default(); GUARDS];

@@ -6,11 +6,13 @@ use demo::relay::Mode;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 
-use super::{Fault, Harm, Mood, Round, START_MS, Setting, Victim};
-use crate::stack::Mirror;
+use super::{Fault, Harm, Mood, Round, START_MS, Setting, SyncEnd, Victim};
+use crate::stack::{Mirror, Process};
 
 /// How long the faults of a round go on, milliseconds.
 const ROUND_MS: RangeInclusive<u64> = 18_000..=28_000;
+/// The farthest that a clock is set.
+const DAY_MS: u64 = 86_400_000;
 /// One round in so many begins with fresh sites.
 const FRESH_IN: u32 = 5;
 
@@ -117,6 +119,10 @@ impl Draw {
             Mood::Stillness | Mood::Link => (1, 5),
         };
         let of_stack = matches!(victim, Victim::Stack(_));
+        let stores = matches!(victim, Victim::Stack(Process::EdgeReprise | Process::CloudReprise));
+        if stores && self.one_in(3) {
+            return self.of_disk_or_clock();
+        }
         if self.within(1..=kill + rest) <= kill {
             let down_ms = self.log_within(1, 2_500);
             let starts = if of_stack { self.of(&[0, 0, 0, 1, 1, 2]) } else { 0 };
@@ -134,8 +140,27 @@ impl Draw {
         }
     }
 
+    fn of_disk_or_clock(&mut self) -> Harm {
+        match self.within(0..=5) {
+            0 => Harm::SlowDisk {
+                sync_ms: self.log_within(5, 200),
+                for_ms: self.log_within(300, 6_000),
+            },
+            1 => {
+                let ahead_ms = self.log_within(1_000, DAY_MS).cast_signed();
+                Harm::Clock { ahead_ms: self.of(&[ahead_ms, -ahead_ms, 0]) }
+            }
+            _ => Harm::AtSync {
+                end: self.of(&[SyncEnd::Fails, SyncEnd::DeathBefore, SyncEnd::DeathAfter]),
+                nth: self.log_within(1, 50),
+                down_ms: self.log_within(1, 2_500),
+            },
+        }
+    }
+
     fn cut(&mut self) -> Harm {
-        let mode = self.of(&[Mode::Refuse, Mode::Hole, Mode::Stall, Mode::Mute, Mode::Deaf]);
+        let slow = Mode::Slow(u32::try_from(self.log_within(5_000, 200_000)).unwrap_or(u32::MAX));
+        let mode = self.of(&[Mode::Refuse, Mode::Hole, Mode::Stall, Mode::Mute, Mode::Deaf, slow]);
         match self.within(0..=5) {
             0 => Harm::Reset,
             1 | 2 => {

@@ -23,6 +23,9 @@ fn over_some_rounds_everything_happens_to_everybody() {
     let edge = Victim::Stack(Process::EdgeReprise);
     assert!(happens(edge, |harm| harm.kills() == 3));
     assert!(happens(edge, |harm| matches!(harm, Harm::Terminate { .. })));
+    assert!(happens(edge, |harm| matches!(harm, Harm::SlowDisk { .. })));
+    assert!(happens(edge, |harm| matches!(harm, Harm::AtSync { end: SyncEnd::Fails, .. })));
+    assert!(happens(edge, |harm| matches!(harm, Harm::Clock { ahead_ms: ..0 })));
     assert!(happens(Victim::Link, |harm| matches!(harm, Harm::Reset)));
     for mode in [Mode::Refuse, Mode::Hole, Mode::Stall, Mode::Mute, Mode::Deaf] {
         let cuts = |f: &&&Fault| matches!(f.harm, Harm::Cut { mode: m, .. } if m == mode);
