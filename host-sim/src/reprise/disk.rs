@@ -146,7 +146,7 @@ impl Store for Disk {
                 Write::Delete { key } => (key, None),
             };
             let old = state.set(key.clone(), value);
-            state.unsynced.push((key, old));
+            state.unsynced.push((key.clone(), old));
         }
         if state.fault == Some(scenario::Disk::Fails) {
             return Err(refused(writes, "input/output error"));
