@@ -4,15 +4,17 @@
 //! which on Linux only starts the writing, the file `db` is synced; no value that sled sees is
 //! larger than 4 KiB, because larger pages go to `blobs/`, which is never synced and leaks.
 //!
-//! # Layout, version 1
+//! # Layout of a sled, version 1
 //! sled's default tree; integers big endian.
 //!
 //! | sled key | value |
 //! |---|---|
 //! | `00 "format"` | `"reprise-store"`, version (4 bytes) |
 //! | `00 "intent"` n (4) | keys, each after its length (2): see below |
+//! | `00 "live"` | bytes of all keys and values (8), about: a crash may leave it a batch behind |
 //! | `01` key' `00 00` `00000000` | head: side (1), length (4), CRC-32 (4) of the whole value, its first 4087 bytes |
 //! | `01` key' `00 00` index (4) | tail chunk: the next 4096 bytes; index 1, 2, … on side 0, with the top bit set on side 1 |
+//! | `02` key | tombstone: the key is not to be looked for in the generation before |
 //!
 //! key' is the key with every `00` written as `00 ff`: keys keep their order and their prefixes.
 //!
@@ -27,36 +29,70 @@
 //! looks at those keys alone and removes what is left over ([`SledStore::leftovers`]). Old intent
 //! records stay; looking at a key once more does no harm.
 //!
-//! sled gives no disk space back, but it uses freed space again.
+//! # Generations: layout of the directory, version 2
+//! sled gives no disk space back, but it uses freed space again. When the file has more than four
+//! times the bytes of what is live, [`Store::reclaim`] begins a new sled. From then on all writes
+//! go there, so that a crash still leaves a prefix of them; what it does not have, and has no
+//! tombstone for, is read from the one before, which is not touched again. The work moves what is
+//! live a few records at a time, between commits, and at last removes the old directory whole.
+//!
+//! The first sled stands in the store's directory itself, as in version 1 of this layout, and the
+//! file `generations` is not there. Later ones stand in `gen-N`, and that file says in lines of
+//! text `reprise-sled-store 2`, `current N`, and, while it is read, `with the one before`. It is
+//! replaced as a whole before anything is written that depends on it. Directories that it does not
+//! name were being made or removed at a crash, and opening removes them. Moving begins again from
+//! the first key after a crash; what is there already is not moved twice. In the place of the
+//! first sled's file `db` a directory is left, on which builds of version 1 fail.
 
+mod generation;
+mod generations;
 mod layout;
 mod open;
+mod pointer;
 
-use self::layout::{CHUNK_BYTES, ChunkKeys, HEAD_DATA, Head, Side};
+use self::generations::Generations;
 use super::{
     Durability, Engine, Failed, Reclaim, Store, StoreError, StoreStats, VALUE_BYTES, Visit, Write,
 };
-use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// sled's page cache, bytes.
 const CACHE_BYTES: u64 = 64 << 20;
 
+/// When space is given back, and in which steps.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// A file that is no larger stays.
+    bytes: u64,
+    /// So many times what is live is too much.
+    times: u64,
+    /// Records looked at in a step, during which commits wait.
+    step: usize,
+    /// Bytes of values moved in a step, about.
+    step_bytes: usize,
+}
+
+const LIMITS: Limits = Limits { bytes: 64 << 20, times: 4, step: 128, step_bytes: 256 << 10 };
+
+/// The generations, shared with the thread that moves records; gone when the store is.
+type Shared = Mutex<Option<Generations>>;
+
+fn lock(shared: &Shared) -> MutexGuard<'_, Option<Generations>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Records on the local disk.
 #[derive(Debug)]
 pub struct SledStore {
-    db: ::sled::Db,
-    /// The same file as sled's own, to sync it.
-    file: File,
+    shared: Arc<Shared>,
     path: PathBuf,
     /// Values that a crash had left incomplete, found and removed at opening.
     leftovers: usize,
+    limits: Limits,
     /// Why a commit failed; there is none after it.
     failed: Option<String>,
-    /// After how many changes a test lets the process "die".
-    #[cfg(test)]
-    dies_after: std::cell::Cell<Option<usize>>,
 }
 
 impl SledStore {
@@ -71,114 +107,6 @@ impl SledStore {
         self.leftovers
     }
 
-    fn apply(&self, batch: &[Write]) -> Result<(), Failed> {
-        for (n, record) in
-            layout::intents(self.keys_with_tails(batch)?.into_iter()).iter().enumerate()
-        {
-            self.insert(layout::intent_key(n as u32), record)?;
-        }
-        for write in batch {
-            match write {
-                Write::Put { key, value } => self.put(key, value)?,
-                Write::Delete { key } => self.delete(key)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The keys of a batch that have, or get, more than a head.
-    fn keys_with_tails<'a>(&self, batch: &'a [Write]) -> Result<Vec<&'a [u8]>, Failed> {
-        let mut keys = Vec::new();
-        for write in batch {
-            let (key, large) = match write {
-                Write::Put { key, value } => (key, value.len() > HEAD_DATA),
-                Write::Delete { key } => (key, false),
-            };
-            if large || self.head(&ChunkKeys::new(key))?.is_some_and(|head| head.tails() > 0) {
-                keys.push(key.as_slice());
-            }
-        }
-        Ok(keys)
-    }
-
-    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), Failed> {
-        let chunks = ChunkKeys::new(key);
-        let old = self.head(&chunks)?;
-        let new = Head::of(old.map_or(Side::A, |head| head.side.other()), value);
-        for (n, data) in value.get(HEAD_DATA..).unwrap_or_default().chunks(CHUNK_BYTES).enumerate()
-        {
-            self.insert(chunks.tail(new.side, n as u32 + 1), data)?;
-        }
-        self.insert(chunks.head(), &new.encode(value))?;
-        self.remove_tails(&chunks, old)
-    }
-
-    fn delete(&self, key: &[u8]) -> Result<(), Failed> {
-        let chunks = ChunkKeys::new(key);
-        let old = self.head(&chunks)?;
-        self.remove(chunks.head())?;
-        self.remove_tails(&chunks, old)
-    }
-
-    fn remove_tails(&self, chunks: &ChunkKeys, head: Option<Head>) -> Result<(), Failed> {
-        let Some(head) = head else { return Ok(()) };
-        (1..=head.tails()).try_for_each(|n| self.remove(chunks.tail(head.side, n)))
-    }
-
-    fn insert(&self, key: Vec<u8>, value: &[u8]) -> Result<(), Failed> {
-        #[cfg(test)]
-        if self.is_dead() {
-            return Ok(());
-        }
-        Ok(self.db.insert(key, value).map(drop)?)
-    }
-
-    fn remove(&self, key: impl AsRef<[u8]>) -> Result<(), Failed> {
-        #[cfg(test)]
-        if self.is_dead() {
-            return Ok(());
-        }
-        Ok(self.db.remove(key).map(drop)?)
-    }
-
-    fn head(&self, chunks: &ChunkKeys) -> Result<Option<Head>, Failed> {
-        let chunk = self.db.get(chunks.head())?;
-        let Some(chunk) = chunk else { return Ok(None) };
-        let (head, _) =
-            Head::decode(&chunk).ok_or_else(|| Failed::Fatal("a head that is none".to_string()))?;
-        Ok(Some(head))
-    }
-
-    /// Makes everything that was written durable.
-    fn sync(&self) -> Result<(), Failed> {
-        self.db.flush()?;
-        self.file.sync_data().map_err(|e| Failed::Fatal(format!("syncing the file: {e}")))
-    }
-
-    /// The value whose head chunk this is; `next(n)` gives its tail chunks.
-    fn value(
-        &self,
-        key: &[u8],
-        chunk: &[u8],
-        mut next: impl FnMut(Head, u32) -> Result<Option<::sled::IVec>, String>,
-    ) -> Result<Vec<u8>, StoreError> {
-        let damaged = |cause: &str| self.damaged(key, cause);
-        let (head, data) = Head::decode(chunk).ok_or_else(|| damaged("its head is none"))?;
-        let mut value = Vec::with_capacity((head.length as usize).min(VALUE_BYTES));
-        value.extend_from_slice(data);
-        for n in 1..=head.tails() {
-            match next(head, n) {
-                Ok(Some(tail)) => value.extend_from_slice(&tail),
-                Ok(None) => return Err(damaged(&format!("chunk {n} of {} is gone", head.tails()))),
-                Err(cause) => return Err(damaged(&cause)),
-            }
-        }
-        if value.len() != head.length as usize || crc32fast::hash(&value) != head.crc {
-            return Err(damaged("its length or checksum does not fit"));
-        }
-        Ok(value)
-    }
-
     /// For [`salvage`](super::salvage()): all records with keys from one on up to another, forwards
     /// or backwards.
     pub(super) fn scan_between(
@@ -188,23 +116,19 @@ impl SledStore {
         back: bool,
         visit: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
-        let end = to.map_or(vec![layout::DATA + 1], layout::key_prefix);
-        let mut keys = self.db.range(layout::key_prefix(from)..end).keys();
-        while let Some(sled_key) = if back { keys.next_back() } else { keys.next() } {
-            let sled_key = sled_key.map_err(|e| self.damaged(from, &e.to_string()))?;
-            let Some((key, 0)) = layout::parse_key(&sled_key) else { continue };
-            if let Some(value) = Store::get(self, &key)?
-                && !visit(&key, &value)?
-            {
-                break;
-            }
-        }
-        Ok(())
+        let generations = lock(&self.shared).clone().ok_or_else(|| self.closed())?;
+        generations.scan_between(from, to, back, visit)
     }
 
-    fn damaged(&self, key: &[u8], cause: &str) -> StoreError {
-        let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        StoreError::Damaged { path: self.path.clone(), key, cause: cause.to_string() }
+    fn closed(&self) -> StoreError {
+        StoreError::Open { path: self.path.clone(), cause: "it is closed".to_string() }
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        // Whoever moves records finds nothing more to do, and the directory can be opened again.
+        lock(&self.shared).take();
     }
 }
 
@@ -228,36 +152,20 @@ impl Engine for SledStore {
 
     fn commit(&mut self, batch: &[Write]) -> Result<(), Failed> {
         super::check(batch).map_err(Failed::Fatal)?;
-        self.apply(batch)?;
-        self.sync()
+        match lock(&self.shared).as_mut() {
+            Some(generations) => generations.commit(batch),
+            None => Err(Failed::Fatal("it is closed".to_string())),
+        }
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let chunks = ChunkKeys::new(key);
-        let read = |key: Vec<u8>| self.db.get(key).map_err(|e| e.to_string());
-        let chunk = read(chunks.head()).map_err(|cause| self.damaged(key, &cause))?;
-        chunk
-            .map(|chunk| self.value(key, &chunk, |head, n| read(chunks.tail(head.side, n))))
-            .transpose()
+        lock(&self.shared).as_ref().ok_or_else(|| self.closed())?.get(key)
     }
 
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let mut found = self.db.scan_prefix(layout::key_prefix(prefix));
-        while let Some(pair) = found.next() {
-            let (sled_key, chunk) = pair.map_err(|e| self.damaged(prefix, &e.to_string()))?;
-            let (key, index) = layout::parse_key(&sled_key)
-                .ok_or_else(|| self.damaged(&sled_key, "its key is none of this layout"))?;
-            if index != 0 {
-                continue;
-            }
-            let value = self.value(&key, &chunk, |head, n| {
-                tail(&mut found, head.side.index(n)).map_err(|e| e.to_string())
-            })?;
-            if !visit(&key, &value)? {
-                break;
-            }
-        }
-        Ok(())
+        // Who is told of a record may read the store meanwhile.
+        let generations = lock(&self.shared).clone().ok_or_else(|| self.closed())?;
+        generations.scan(prefix, visit)
     }
 
     fn torn(&self) -> u64 {
@@ -265,7 +173,48 @@ impl Engine for SledStore {
     }
 
     fn reclaim(&mut self) -> Option<Reclaim> {
-        None
+        let due = lock(&self.shared).as_ref().is_some_and(|g| g.is_due(&self.limits));
+        let (shared, path, limits) = (self.shared.clone(), self.path.clone(), self.limits);
+        due.then(|| {
+            let work = move || match move_all(&shared, &limits) {
+                // The next commit meets it, and knows what to do.
+                Ok(()) | Err(Failed::Full(_)) => Ok(()),
+                Err(Failed::Fatal(cause)) => Err(StoreError::Commit { path, writes: 0, cause }),
+            };
+            Box::new(work) as Reclaim
+        })
+    }
+}
+
+/// Moves what is live into a new generation and removes the one before.
+fn move_all(shared: &Shared, limits: &Limits) -> Result<(), Failed> {
+    let Some(before) = lock(shared).clone() else { return Ok(()) };
+    if before.old.is_none() {
+        // Takes a while, and nobody waits for it.
+        let new = open::next(&before)?;
+        match lock(shared).as_mut() {
+            Some(generations) => generations.begin(new)?,
+            None => return Ok(()),
+        }
+    }
+    let (dir, number) = (before.dir.clone(), before.number + u64::from(before.old.is_none()));
+    drop(before);
+    loop {
+        let mut held = lock(shared);
+        let Some(generations) = held.as_mut() else { return Ok(()) };
+        if generations.step(limits)? {
+            drop(held);
+            // Commits that wait come first.
+            std::thread::yield_now();
+            continue;
+        }
+        let old = generations.end()?;
+        let dead = generations.current.is_dead();
+        drop(held);
+        drop(old);
+        let named = pointer::Pointer { current: number, old: false };
+        let removed = if dead { Ok(()) } else { pointer::remove_unnamed(&dir, named) };
+        return removed.map_err(|e| Failed::Fatal(format!("removing an old generation: {e}")));
     }
 }
 
@@ -294,27 +243,17 @@ impl Store for SledStore {
             disk_bytes: super::disk_bytes(&self.path),
             durability: Durability::Synced,
             room: true,
-            torn: self.leftovers as u64,
+            torn: self.torn(),
         }
+    }
+
+    fn reclaim(&mut self) -> Option<Reclaim> {
+        Engine::reclaim(self)
     }
 
     fn path(&self) -> &Path {
         &self.path
     }
-}
-
-/// The chunk with this index, the ones before it being skipped. Side A comes before side B, and
-/// what is not asked for was left over.
-fn tail(found: &mut ::sled::Iter, index: u32) -> ::sled::Result<Option<::sled::IVec>> {
-    for pair in found {
-        let (key, chunk) = pair?;
-        match layout::parse_key(&key) {
-            Some((_, other)) if other < index && other != 0 => continue,
-            Some((_, other)) if other == index => return Ok(Some(chunk)),
-            _ => return Ok(None),
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

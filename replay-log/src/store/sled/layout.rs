@@ -12,6 +12,8 @@ const HEADER: usize = 9;
 const META: u8 = 0x00;
 /// What the sled keys of all records begin with.
 pub(super) const DATA: u8 = 0x01;
+/// What the sled keys of all tombstones begin with.
+pub(super) const TOMBSTONE: u8 = 0x02;
 const FORMAT: &[u8] = b"reprise-store";
 
 /// Where the format record stands.
@@ -32,6 +34,16 @@ pub(super) fn format_version(value: &[u8]) -> Option<u32> {
 /// Where intent record `n` stands.
 pub(super) fn intent_key(n: u32) -> Vec<u8> {
     [&[META], b"intent".as_slice(), &n.to_be_bytes()].concat()
+}
+
+/// Where the bytes of all keys and values stand (8 bytes, big endian).
+pub(super) fn live_key() -> Vec<u8> {
+    [&[META], b"live".as_slice()].concat()
+}
+
+/// What says that a key of the generation before is gone.
+pub(super) fn tombstone_key(key: &[u8]) -> Vec<u8> {
+    [&[TOMBSTONE], key].concat()
 }
 
 /// What all intent records begin with.

@@ -1,11 +1,14 @@
 //! Opening a sled store: lock, format, and what a crash has left over.
 
+use super::generation::Generation;
+use super::generations::Generations;
 use super::layout::{self, ChunkKeys, VERSION};
-use super::{CACHE_BYTES, Failed, SledStore};
+use super::{CACHE_BYTES, Failed, LIMITS, SledStore, pointer};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How often the lock is tried.
@@ -20,30 +23,78 @@ pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
             "it holds a store of fjall: say so in the configuration, or move it away".into()
         );
     }
-    let fresh = !dir.join("db").exists();
-    fs::create_dir_all(dir).map_err(|e| format!("creating the directory: {e}"))?;
-    let db = open_sled(dir)?;
-    let file = File::open(dir.join("db")).map_err(|e| format!("opening the file db: {e}"))?;
-    let path = dir.to_path_buf();
-    let mut store = SledStore {
-        db,
-        file,
-        path,
-        leftovers: 0,
-        failed: None,
-        #[cfg(test)]
-        dies_after: Default::default(),
+    let pointer = pointer::read(dir)?;
+    let number = pointer.current;
+    let (current, leftovers) = generation(&pointer::path(dir, number), number == 0)?;
+    let old = match pointer.old {
+        true => Some(generation(&pointer::path(dir, number - 1), false)?.0),
+        false => None,
     };
-    let formatted = check_format(&store)?;
+    // Now that we have its lock.
+    pointer::remove_unnamed(dir, pointer)
+        .map_err(|e| format!("removing an old generation: {e}"))?;
+    let live = current.db.get(layout::live_key()).map_err(|e| e.to_string())?;
+    let live = match live.and_then(|bytes| bytes.as_ref().try_into().ok()) {
+        Some(bytes) => u64::from_be_bytes(bytes),
+        None => Generations::count(&current)?,
+    };
+    let to_sweep = number > 0;
+    let dir = dir.to_path_buf();
+    let generations = Generations {
+        dir: dir.clone(),
+        number,
+        current,
+        old,
+        live,
+        to_sweep,
+        moved: None,
+        next: Vec::new(),
+    };
+    let shared = Arc::new(Mutex::new(Some(generations)));
+    Ok(SledStore { shared, path: dir, leftovers, limits: LIMITS, failed: None })
+}
+
+/// A new, empty generation to follow those that are there.
+pub(super) fn next(generations: &Generations) -> Result<Generation, Failed> {
+    let path = pointer::path(&generations.dir, generations.number + 1);
+    // One that was begun and never named.
+    if path.exists() {
+        fs::remove_dir_all(&path)
+            .map_err(|e| Failed::Fatal(format!("removing {}: {e}", path.display())))?;
+    }
+    let new = generation(&path, true).map_err(Failed::Fatal)?.0;
+    #[cfg(test)]
+    let new = Generation { life: generations.current.life.clone(), ..new };
+    Ok(new)
+}
+
+/// Opens one generation, and makes it if it is not there and may be new. Also says how many
+/// incomplete values were removed.
+fn generation(path: &Path, may_be_new: bool) -> Result<(Generation, usize), String> {
+    let fresh = !path.join("db").exists();
+    if fresh && !may_be_new {
+        return Err(format!("the generation {} is gone", path.display()));
+    }
+    fs::create_dir_all(path).map_err(|e| format!("creating the directory: {e}"))?;
+    let db = open_sled(path)?;
+    let file = File::open(path.join("db")).map_err(|e| format!("opening the file db: {e}"))?;
+    let generation = Generation {
+        db,
+        file: Arc::new(file),
+        path: path.to_path_buf(),
+        #[cfg(test)]
+        life: Default::default(),
+    };
+    let formatted = check_format(&generation)?;
     if fresh || formatted {
-        store.sync().map_err(Failed::cause)?;
-        sync_directory(dir).map_err(|e| format!("syncing the directory: {e}"))?;
+        generation.sync().map_err(Failed::cause)?;
+        sync_directory(path).map_err(|e| format!("syncing the directory: {e}"))?;
     }
-    store.leftovers = remove_leftovers(&store)?;
-    if store.leftovers > 0 {
-        store.sync().map_err(Failed::cause)?;
+    let leftovers = remove_leftovers(&generation)?;
+    if leftovers > 0 {
+        generation.sync().map_err(Failed::cause)?;
     }
-    Ok(store)
+    Ok((generation, leftovers))
 }
 
 /// Opens sled itself. The lock of a store that was dropped a moment ago, or whose process is just
@@ -94,7 +145,7 @@ fn remove_unfinished_snapshots(dir: &Path) -> Result<bool, String> {
 }
 
 /// Writes the format record of an empty store, checks that of any other. True if it was written.
-fn check_format(store: &SledStore) -> Result<bool, String> {
+fn check_format(store: &Generation) -> Result<bool, String> {
     let key = layout::format_key();
     let found = store.db.get(&key).map_err(|e| e.to_string())?;
     match found.as_deref().map(layout::format_version) {
@@ -122,7 +173,7 @@ fn sync_directory(dir: &Path) -> io::Result<()> {
 }
 
 /// Looks at the keys of the intent records and removes tail chunks that no head names.
-fn remove_leftovers(store: &SledStore) -> Result<usize, String> {
+fn remove_leftovers(store: &Generation) -> Result<usize, String> {
     let mut keys = BTreeSet::new();
     for record in store.db.scan_prefix(layout::intent_prefix()).values() {
         let record = record.map_err(|e| e.to_string())?;

@@ -1,7 +1,11 @@
+use super::generation::Generation;
 use super::layout::{self, CHUNK_BYTES, ChunkKeys, HEAD_DATA, Head, Side};
-use super::{SledStore, Store, Write};
+use super::{SledStore, Store, Write, lock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::sync::{Arc, Mutex};
+
+mod moves;
 
 fn put(key: &str, value: Vec<u8>) -> Write {
     put_bytes(key.as_bytes(), &value)
@@ -11,27 +15,49 @@ fn put_bytes(key: &[u8], value: &[u8]) -> Write {
     Write::Put { key: key.to_vec(), value: value.to_vec() }
 }
 
-impl SledStore {
-    /// Whether the process has "died": sled keeps what was changed before and nothing after.
-    pub(super) fn is_dead(&self) -> bool {
-        let left = self.dies_after.get();
-        self.dies_after.set(left.map(|n| n.saturating_sub(1)));
-        left == Some(0)
+/// How many changes are left until the process "dies": sled keeps what was changed before and
+/// nothing after.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Life(Arc<Mutex<Option<usize>>>);
+
+impl Life {
+    pub(super) fn ends(&self) -> bool {
+        let mut left = self.0.lock().unwrap();
+        let dead = *left == Some(0);
+        *left = left.map(|n| n.saturating_sub(1));
+        dead
+    }
+
+    fn set(&self, left: usize) {
+        *self.0.lock().unwrap() = Some(left);
+    }
+
+    fn is_over(&self) -> bool {
+        *self.0.lock().unwrap() == Some(0)
     }
 }
 
+fn current(store: &SledStore) -> Generation {
+    lock(&store.shared).as_ref().unwrap().current.clone()
+}
+
+fn replace_file(store: &SledStore, file: File) {
+    lock(&store.shared).as_mut().unwrap().current.file = Arc::new(file);
+}
+
 fn chunks_on_disk(store: &SledStore) -> usize {
-    store.db.scan_prefix([1]).count()
+    current(store).db.scan_prefix([1]).count()
 }
 
 #[test]
 fn a_store_whose_sync_failed_refuses_every_further_commit() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = SledStore::open(dir.path()).unwrap();
-    let good = std::mem::replace(&mut store.file, File::open("/dev/null").unwrap());
+    let good = File::open(dir.path().join("db")).unwrap();
+    replace_file(&store, File::open("/dev/null").unwrap());
     let first = store.commit(&[put("a", vec![1])]).unwrap_err().to_string();
     assert!(first.contains("1 writes") && first.contains("syncing the file"), "{first}");
-    store.file = good;
+    replace_file(&store, good);
     let next = store.commit(&[put("b", vec![1])]).unwrap_err().to_string();
     assert!(next.contains("an earlier commit failed"), "{next}");
     assert!(store.commit(&[]).is_err());
@@ -45,13 +71,13 @@ fn a_value_without_its_head_is_ignored_and_removed_at_opening() {
     // The process dies after the tail chunks, before the head.
     let value = vec![9; 20_000];
     for record in layout::intents([b"torn".as_slice(), b"kept"].into_iter()) {
-        store.insert(layout::intent_key(0), &record).unwrap();
+        current(&store).insert(layout::intent_key(0), &record).unwrap();
     }
     for key in ["torn", "kept"] {
         let chunks = ChunkKeys::new(key.as_bytes());
         let side = if key == "kept" { Side::B } else { Side::A };
         for (n, data) in value[HEAD_DATA..].chunks(CHUNK_BYTES).enumerate() {
-            store.insert(chunks.tail(side, n as u32 + 1), data).unwrap();
+            current(&store).insert(chunks.tail(side, n as u32 + 1), data).unwrap();
         }
     }
     let seen = |store: &SledStore| {
@@ -65,7 +91,7 @@ fn a_value_without_its_head_is_ignored_and_removed_at_opening() {
     };
     assert_eq!(store.get(b"torn").unwrap(), None);
     assert_eq!(seen(&store), [(b"kept".to_vec(), 9000)]);
-    store.sync().unwrap();
+    current(&store).sync().unwrap();
     drop(store);
     let store = SledStore::open(dir.path()).unwrap();
     assert_eq!(store.leftovers(), 2);
@@ -112,9 +138,10 @@ fn after_a_crash_at_any_change_a_prefix_of_the_batch_is_there_and_nothing_is_lef
         let dir = tempfile::tempdir().unwrap();
         let mut store = SledStore::open(dir.path()).unwrap();
         store.commit(&before.iter().map(|(k, v)| put_bytes(k, v)).collect::<Vec<_>>()).unwrap();
-        store.dies_after.set(Some(changes));
+        let life = current(&store).life;
+        life.set(changes);
         store.commit(&batch).unwrap();
-        let survived = store.dies_after.get() > Some(0);
+        let survived = !life.is_over();
         drop(store);
         let mut store = SledStore::open(dir.path()).unwrap();
         let found = contents(&store);
@@ -137,11 +164,11 @@ fn a_head_without_its_chunks_is_reported_as_damage() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = SledStore::open(dir.path()).unwrap();
     store.commit(&[put("k", vec![7; 9000])]).unwrap();
-    store.db.remove(ChunkKeys::new(b"k").tail(Side::A, 2)).unwrap();
+    current(&store).db.remove(ChunkKeys::new(b"k").tail(Side::A, 2)).unwrap();
     let error = store.get(b"k").unwrap_err().to_string();
     assert!(error.contains("record 6b") && error.contains("chunk 2 of 2 is gone"), "{error}");
     assert!(store.scan(b"", &mut |_, _| Ok(true)).is_err());
-    store.insert(ChunkKeys::new(b"k").tail(Side::A, 2), &[0; 817]).unwrap();
+    current(&store).insert(ChunkKeys::new(b"k").tail(Side::A, 2), &[0; 817]).unwrap();
     let error = store.get(b"k").unwrap_err().to_string();
     assert!(error.contains("checksum"), "{error}");
 }
@@ -166,8 +193,8 @@ fn overwriting_and_deleting_leave_no_chunk_behind() {
 fn a_version_from_the_future_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = SledStore::open(dir.path()).unwrap();
-    store.insert(layout::format_key(), b"reprise-store\0\0\0\x02").unwrap();
-    store.sync().unwrap();
+    current(&store).insert(layout::format_key(), b"reprise-store\0\0\0\x02").unwrap();
+    current(&store).sync().unwrap();
     drop(store);
     let error = SledStore::open(dir.path()).unwrap_err().to_string();
     assert!(error.contains("format version 2") && error.contains("knows version 1"), "{error}");
