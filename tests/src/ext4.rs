@@ -38,7 +38,8 @@ impl Ext4 {
         std::fs::create_dir_all(dir)?;
         let image = dir.join("image");
         File::create(&image)?.set_len(mib << 20)?;
-        let made = Command::new("mke2fs").args(["-q", "-t", "ext4", "-m", "0"]).arg(&image).output();
+        let made =
+            Command::new("mke2fs").args(["-q", "-t", "ext4", "-m", "0"]).arg(&image).output();
         let mounted = match made {
             Ok(output) if output.status.success() => Ext4::of(&image, &dir.join("mount")),
             Ok(output) => Err(anyhow::anyhow!("{}", String::from_utf8_lossy(&output.stderr))),

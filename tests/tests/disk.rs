@@ -82,9 +82,12 @@ fn points(default: usize) -> usize {
 async fn killed_everywhere(store: &'static str) -> Result<()> {
     let plan = plan(200);
     let [syncs, writes] = counted(store, &plan).await?;
-    let places = [(Where::BeforeSync, syncs), (Where::AfterSync, syncs), (Where::AmidWrite, writes)];
-    let all: Vec<(Where, i64)> =
-        places.into_iter().flat_map(|(place, count)| (1..=count).map(move |n| (place, n))).collect();
+    let places =
+        [(Where::BeforeSync, syncs), (Where::AfterSync, syncs), (Where::AmidWrite, writes)];
+    let all: Vec<(Where, i64)> = places
+        .into_iter()
+        .flat_map(|(place, count)| (1..=count).map(move |n| (place, n)))
+        .collect();
     let step = all.len().div_ceil(points(45)).max(1);
     let offset = usize::try_from(std::process::id())? % step;
     let chosen: Vec<_> = all.iter().copied().skip(offset).step_by(step).collect();

@@ -118,7 +118,10 @@ async fn images(
             std::fs::remove_file(&left.image).context("remove an image")?;
         }
     }
-    println!("{store}: {count} images, {acknowledged} acknowledged writes in them, {} bad", failed.len());
+    println!(
+        "{store}: {count} images, {acknowledged} acknowledged writes in them, {} bad",
+        failed.len()
+    );
     Ok(Some((count, failed)))
 }
 

@@ -76,7 +76,10 @@ async fn a_post_is_resolved(sites: &mut Sites, moment: &str, action: &str) -> Re
     let [(_, number)] = of_s.as_slice() else { anyhow::bail!("one doubt of s: {doubts:?}") };
     let listed = sites.log().await?["in_doubt"].take();
     let at_the_primary = |d: &Value| d["session"] == "s" && d["replica"] == "primary";
-    ensure!(listed.as_array().is_some_and(|all| all.iter().any(at_the_primary)), "listed at the edge too: {listed}");
+    ensure!(
+        listed.as_array().is_some_and(|all| all.iter().any(at_the_primary)),
+        "listed at the edge too: {listed}"
+    );
     let said = resolve(sites.stack.journal_admin, "s", number, action).await?;
     println!("{moment}, {action}: {said}");
     sites.resolve_doubts().await?;

@@ -45,7 +45,9 @@ pub enum Started {
 
 fn binary() -> Result<PathBuf> {
     let name = "REPRISE_BIN";
-    Ok(std::env::var_os(name).with_context(|| format!("{name} is not set: cargo xtask test"))?.into())
+    Ok(std::env::var_os(name)
+        .with_context(|| format!("{name} is not set: cargo xtask test"))?
+        .into())
 }
 
 impl Reprise {
@@ -100,7 +102,9 @@ impl Reprise {
             }
             None
         };
-        tokio::time::timeout(PATIENCE, found).await.with_context(|| format!("no line with {text:?}"))
+        tokio::time::timeout(PATIENCE, found)
+            .await
+            .with_context(|| format!("no line with {text:?}"))
     }
 
     /// The next line of its log that holds `text`.

@@ -53,9 +53,7 @@ impl Held {
         let last = runs.last().map(|last| (last.number, last.link));
         let fits = match last {
             None => run.number.seq == 1,
-            Some((last, _)) if last.epoch == run.number.epoch => {
-                run.number.seq == last.seq + 1
-            }
+            Some((last, _)) if last.epoch == run.number.epoch => run.number.seq == last.seq + 1,
             Some((last, _)) => last.epoch < run.number.epoch && run.number.seq == 1,
         };
         if let Some(known) = runs.iter().find(|known| known.number == run.number) {

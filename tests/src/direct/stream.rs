@@ -50,8 +50,7 @@ impl<Q: Message + 'static, R: Message + Default + 'static> Stream<Q, R> {
 
 impl GatewayStream {
     pub(super) async fn open(listen: SocketAddr) -> Result<Self> {
-        let mut stream =
-            Self::connect(listen, "/reprise.replaylog.v1.ReplayLog/Gateway").await?;
+        let mut stream = Self::connect(listen, "/reprise.replaylog.v1.ReplayLog/Gateway").await?;
         let hello = pb::GatewayHello {
             version: protocol::VERSION,
             service: "shop".into(),
