@@ -5,6 +5,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// What a file that takes nearly all room needs for its own blocks, bytes.
+const BALLAST_OVERHEAD: u64 = 64 << 10;
+
 /// A mounted image; unmounted when dropped.
 #[derive(Debug)]
 pub struct Ext4 {
@@ -71,13 +74,13 @@ impl Ext4 {
         done(Command::new("cp").arg("--sparse=always").arg(&self.image).arg(copy))
     }
 
-    /// Takes all its room but so many bytes, in a file that it names.
+    /// Takes all its room but about so many bytes, in a file that it names.
     pub fn fill(&self, left: u64) -> Result<PathBuf> {
         let ballast = self.mount.join("ballast");
         let output = run(Command::new("df").args(["-B1", "--output=avail"]).arg(&self.mount))?;
         let text = String::from_utf8(output.stdout)?;
         let free: u64 = text.lines().nth(1).context("df says nothing")?.trim().parse()?;
-        let bytes = free.saturating_sub(left).max(1).to_string();
+        let bytes = free.saturating_sub(left + BALLAST_OVERHEAD).max(1).to_string();
         done(Command::new("fallocate").args(["-l", &bytes]).arg(&ballast))?;
         Ok(ballast)
     }
