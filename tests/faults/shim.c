@@ -294,8 +294,17 @@ ssize_t copy_file_range(int from, off64_t *at, int to, off64_t *where, size_t le
     mode_t mode = 0;      \
     if ((flags) & (O_CREAT | __O_TMPFILE)) { va_list rest; va_start(rest, last); mode = va_arg(rest, mode_t); va_end(rest); }
 
+// The reserve is allocated by a bare system call, which no library sees: on a full disk it cannot
+// be made at all.
+static int is_reserve(const char *path) {
+    size_t length = strlen(path), suffix = strlen(".reserve");
+    return length > suffix && strcmp(path + length - suffix, ".reserve") == 0;
+}
+
 static int may_open(const char *path, int flags) {
-    return !(flags & O_CREAT) || !ours(path) || access(path, F_OK) == 0 || may_create();
+    if (!(flags & O_CREAT) || !ours(path)) return 1;
+    if (is_reserve(path) && get(CAPACITY) != 0) return no_room() == 0;
+    return access(path, F_OK) == 0 || may_create();
 }
 
 int open64(const char *path, int flags, ...) {

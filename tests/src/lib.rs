@@ -6,6 +6,8 @@
 
 pub mod client;
 pub mod direct;
+pub mod ext4;
+pub mod faults;
 pub mod host_calls;
 pub mod raw;
 pub mod roaming;
@@ -324,6 +326,21 @@ macro_rules! sites_test {
                     ($sites, result)
                 })
                 .await
+        }
+    };
+}
+
+/// Makes two tests of each function, one for each store.
+#[macro_export]
+macro_rules! for_both_stores {
+    ($($(#[$meta:meta])* $name:ident => $body:path;)*) => {
+        mod sled {
+            $($(#[$meta])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> anyhow::Result<()> { $body("sled").await })*
+        }
+        mod fjall {
+            $($(#[$meta])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> anyhow::Result<()> { $body("fjall").await })*
         }
     };
 }

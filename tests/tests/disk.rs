@@ -7,7 +7,9 @@ use std::sync::Arc;
 use tests::direct::Started;
 use tests::direct::replicas::Held;
 use tests::direct::run::{Book, Planned, Site, drive, plan, verify};
+use tests::ext4::Ext4;
 use tests::faults::{Faults, Word};
+use tests::for_both_stores;
 use tokio::task::JoinSet;
 
 /// Runs at once: they wait for the disk and for processes to start.
@@ -117,20 +119,107 @@ async fn killed_everywhere(store: &'static str) -> Result<()> {
     Ok(())
 }
 
-/// Makes a test of each store.
-macro_rules! for_both_stores {
-    ($($(#[$meta:meta])* $name:ident => $body:path;)*) => {
-        mod sled {
-            $($(#[$meta])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() -> anyhow::Result<()> { $body("sled").await })*
+/// A sync fails: the process ends at once, says where and what to do, and answers nothing more.
+async fn eio_ends_the_process(store: &'static str) -> Result<()> {
+    let plan = plan(200);
+    let [syncs, _] = counted(store, &plan).await?;
+    for n in (12..syncs * 3 / 4).step_by(usize::try_from(syncs / 8)?.max(1)) {
+        let dir = tempfile::tempdir()?;
+        let site = Site::new(store, &dir.path().join("data"), Held::default()).await?;
+        let faults = Faults::new(&site.data)?;
+        faults.set(Word::EioAtSync, n)?;
+        let Started::Runs(mut reprise) = site.start(Some(&faults)).await? else { continue };
+        let book = Book::default();
+        let driven = drive(&reprise, &plan, 0, &book).await;
+        let line = reprise.line_with("the store has failed").await?;
+        let place = site.data.join("log").display().to_string();
+        ensure!(line.contains(&place), "it does not say where: {line}");
+        let status = reprise.ended().await?;
+        ensure!(status.code() == Some(4), "it ended with {status}; {driven:?}");
+        let reprise = site.started(None).await?;
+        verify(&site, &reprise, &plan, &book).await.with_context(|| format!("EIO at sync {n}"))?;
+    }
+    Ok(())
+}
+
+/// From some write on there is no room: new writes are refused, what is there is delivered and
+/// settled, and with room the same process takes writes again.
+async fn full_at(store: &'static str, plan: &[Planned], n: i64) -> Result<usize> {
+    let dir = tempfile::tempdir()?;
+    let mut site = Site::new(store, &dir.path().join("data"), Held::default()).await?;
+    site.top = "min_free_bytes = 0\n".into();
+    let faults = Faults::new(&site.data)?;
+    faults.set(Word::FullSlack, n % 3 * 4096)?;
+    faults.set(Word::FullAtWrite, n)?;
+    let book = Book::default();
+    let (reprise, refused) = match site.start(Some(&faults)).await? {
+        Started::Runs(mut reprise) => {
+            let refused = drive(&reprise, plan, 0, &book).await;
+            let refused = match refused {
+                Ok(refused) => refused,
+                Err(error) => {
+                    let said = reprise.line_with("the store has failed").await;
+                    return Err(error.context(format!("it did not go on: {said:?}")));
+                }
+            };
+            site.replicas.until(2 * book.count()).await.context("deliveries go on while full")?;
+            faults.set(Word::FullAtWrite, 0)?;
+            faults.set(Word::Capacity, 0)?;
+            (reprise, refused.len())
         }
-        mod fjall {
-            $($(#[$meta])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() -> anyhow::Result<()> { $body("fjall").await })*
+        Started::Ended(status, log) => {
+            let said = log.last().map_or("", String::as_str);
+            ensure!(status.code() == Some(1) && said.contains("No space left"), "{status}: {said}");
+            (site.started(None).await?, 0)
         }
     };
+    verify(&site, &reprise, plan, &book).await?;
+    Ok(refused)
+}
+
+async fn full_anywhere(store: &'static str) -> Result<()> {
+    let plan = plan(200);
+    let [_, writes] = counted(store, &plan).await?;
+    let step = usize::try_from(writes)?.div_ceil(points(16)).max(1);
+    let (mut refused, mut failed) = (0, vec![]);
+    for n in (1..=writes).step_by(step) {
+        match full_at(store, &plan, n).await {
+            Ok(more) => refused += more,
+            Err(error) => failed.push(format!("full at {n}: {error:#}")),
+        }
+    }
+    println!("{store}: {refused} writes refused");
+    ensure!(failed.is_empty(), "{failed:#?}");
+    ensure!(refused > 0, "the disk was never full");
+    Ok(())
+}
+
+/// The same on a real file system without room.
+async fn full_for_real(store: &'static str) -> Result<()> {
+    let plan = plan(400);
+    let dir = tempfile::tempdir()?;
+    let mut refused = 0;
+    for k in 0..6 {
+        let Some(disk) = Ext4::new(&dir.path().join(format!("{k}")), 128)? else { return Ok(()) };
+        let mut site = Site::new(store, &disk.mount.join("data"), Held::default()).await?;
+        site.top = "min_free_bytes = 0\n".into();
+        let reprise = site.started(None).await?;
+        let ballast = disk.fill(k * 100_000)?;
+        let book = Book::default();
+        let full = drive(&reprise, &plan, 0, &book).await;
+        refused += full.with_context(|| format!("it did not go on with {k}00 kB left"))?.len();
+        site.replicas.until(2 * book.count()).await.context("deliveries go on while full")?;
+        std::fs::remove_file(ballast)?;
+        verify(&site, &reprise, &plan, &book).await.with_context(|| format!("{k}00 kB left"))?;
+    }
+    println!("{store}: {refused} writes refused");
+    ensure!(refused > 0, "the disk was never full");
+    Ok(())
 }
 
 for_both_stores! {
     a_log_killed_at_any_sync_or_write_keeps_what_it_acknowledged => super::killed_everywhere;
+    a_sync_that_fails_ends_the_process_and_nothing_after_it_is_acknowledged => super::eio_ends_the_process;
+    a_disk_full_from_any_write_on_refuses_new_writes_and_delivers_the_others => super::full_anywhere;
+    a_file_system_without_room_refuses_new_writes_until_there_is_some => super::full_for_real;
 }

@@ -41,7 +41,8 @@ pub fn spawn<M: Machine>(
 
 /// Nobody knows what the disk holds: nothing more is answered, by any thread.
 pub(super) fn failed(engine: &str, error: &StoreError) -> ! {
-    let fields: [logging::Field; 2] = [("engine", &engine), ("cause", error)];
+    let then = "mend or replace the disk and start reprise again";
+    let fields: [logging::Field; 3] = [("engine", &engine), ("cause", error), ("then", &then)];
     logging::error("the store has failed; what was not saved was not answered", &fields);
     std::process::exit(EXIT_STORE);
 }

@@ -85,8 +85,8 @@ pub struct Site {
     /// Where its stores are.
     pub data: PathBuf,
     store: &'static str,
-    /// More lines of its section `[log]`.
-    pub extra: String,
+    /// More lines at the top of its configuration.
+    pub top: String,
 }
 
 impl Site {
@@ -94,17 +94,17 @@ impl Site {
     pub async fn new(store: &'static str, data: &Path, held: Held) -> Result<Site> {
         std::fs::create_dir_all(data)?;
         let replicas = Replicas::start(held).await?;
-        Ok(Site { replicas, data: data.canonicalize()?, store, extra: String::new() })
+        Ok(Site { replicas, data: data.canonicalize()?, store, top: String::new() })
     }
 
     fn config(&self) -> String {
         format!(
             "service = 'shop'\nlisten = '127.0.0.1:0'\nadmin = '127.0.0.1:0'\nstore = '{}'\n\
-             data = '{}'\n[log]\ndelivery = '{}'\ntakeover_ms = 50\n{}\n",
+             data = '{}'\n{}[log]\ndelivery = '{}'\ntakeover_ms = 50\n",
             self.store,
             self.data.display(),
+            self.top,
             self.replicas.addr,
-            self.extra,
         )
     }
 
