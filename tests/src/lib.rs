@@ -7,7 +7,6 @@
 pub mod client;
 pub mod direct;
 pub mod ext4;
-pub mod faults;
 pub mod host_calls;
 pub mod raw;
 pub mod roaming;
