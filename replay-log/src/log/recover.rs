@@ -165,9 +165,10 @@ impl Log {
             let Some((_, name, session)) = &mut open else { return Ok(true) };
             let number = record::number_of(key).ok_or_else(|| damaged(key, "is too short"))?;
             let next = session.last() + 1;
-            if number.epoch != session.epoch || number.seq < next || session.forced {
-                // Of a forced session they are in quarantine, of any other settled.
-                leftovers.push((name.clone(), number, stored, session.forced));
+            let quarantined =
+                session.forced && store.get(&record::quarantine_key(name, number))?.is_some();
+            if number.epoch != session.epoch || number.seq < next || quarantined {
+                leftovers.push((name.clone(), number, stored, quarantined));
                 return Ok(true);
             }
             if number.seq > next {

@@ -20,17 +20,17 @@ use super::{
 };
 use std::path::{Path, PathBuf};
 
-/// Bytes kept in reserve for each store.
-const RESERVE_BYTES: u64 = 32 << 20;
-
 /// Opens a store that goes on when its disk is full: without [`Store::has_room`], which also needs
 /// `min_free_bytes` free on its file system.
 pub fn open(kind: Kind, dir: &Path, min_free_bytes: u64) -> Result<Box<dyn Store>, StoreError> {
-    let space = Space::new(dir, RESERVE_BYTES, min_free_bytes);
-    Ok(match kind {
-        Kind::Fjall => Box::new(DiskStore::<FjallStore>::open(dir, space)?),
-        Kind::Sled => Box::new(DiskStore::<SledStore>::open(dir, space)?),
-    })
+    fn begin<E: Engine + 'static>(dir: &Path, min: u64) -> Result<Box<dyn Store>, StoreError> {
+        let space = Space::new(dir, E::RESERVE_BYTES, min);
+        Ok(Box::new(DiskStore::<E>::open(dir, space)?))
+    }
+    match kind {
+        Kind::Fjall => begin::<FjallStore>(dir, min_free_bytes),
+        Kind::Sled => begin::<SledStore>(dir, min_free_bytes),
+    }
 }
 
 struct DiskStore<E> {

@@ -119,6 +119,8 @@ fn is_full(error: &(dyn Error + 'static)) -> bool {
 
 impl Engine for FjallStore {
     const NAME: &'static str = "fjall";
+    // Opening it writes out what its journal held, and may merge tables.
+    const RESERVE_BYTES: u64 = 96 << 20;
 
     fn open(dir: &Path) -> Result<FjallStore, StoreError> {
         FjallStore::open(dir)

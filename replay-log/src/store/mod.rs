@@ -165,6 +165,8 @@ impl Failed {
 pub(crate) trait Engine: Send + Sized {
     /// Its name in messages and in the configuration.
     const NAME: &'static str;
+    /// What it needs to open again on a full disk, to commit a batch and to end what is under way.
+    const RESERVE_BYTES: u64;
 
     /// Opens the engine in a directory, which is created if it is not there.
     fn open(dir: &Path) -> Result<Self, StoreError>;

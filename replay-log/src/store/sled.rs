@@ -145,6 +145,7 @@ impl From<::sled::Error> for Failed {
 
 impl Engine for SledStore {
     const NAME: &'static str = "sled";
+    const RESERVE_BYTES: u64 = 32 << 20;
 
     fn open(dir: &Path) -> Result<SledStore, StoreError> {
         SledStore::open(dir)

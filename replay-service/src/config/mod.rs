@@ -188,8 +188,8 @@ fn store(fields: &mut Fields, problems: &mut Problems) -> Store {
     if data.is_empty() {
         problems.add(&fields.path("data"), "must not be empty");
     }
-    let engines = [("sled", Some(Engine::Sled)), ("fjall", Some(Engine::Fjall)), ("memory", None)];
-    match fields.choice("store", &engines, problems).unwrap_or(Some(Engine::Sled)) {
+    let engines = [("fjall", Some(Engine::Fjall)), ("sled", Some(Engine::Sled)), ("memory", None)];
+    match fields.choice("store", &engines, problems).unwrap_or(Some(Engine::Fjall)) {
         Some(engine) => Store::Disk(engine, data.into()),
         None => Store::Memory,
     }

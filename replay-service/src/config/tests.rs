@@ -33,7 +33,7 @@ fn the_smallest_configuration_has_the_documented_defaults() {
 #[test]
 fn the_store_is_on_disk_unless_told_otherwise() {
     let config = parse("service='shop'\n[journal]\nreplica='primary'").expect("valid");
-    assert_eq!(config.store, Store::Disk(Engine::Sled, "/var/lib/reprise".into()));
+    assert_eq!(config.store, Store::Disk(Engine::Fjall, "/var/lib/reprise".into()));
     assert_eq!(config.min_free_bytes, 128 << 20);
 }
 

@@ -36,6 +36,7 @@ pub struct Reprise {
 
 /// How a `reprise` that was started has fared.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, never in a collection")]
 pub enum Started {
     /// It runs.
     Runs(Reprise),

@@ -211,6 +211,7 @@ struct Fake;
 
 impl Engine for Fake {
     const NAME: &'static str = "fake";
+    const RESERVE_BYTES: u64 = 0;
 
     fn open(dir: &Path) -> Result<Fake, StoreError> {
         match next_act() {

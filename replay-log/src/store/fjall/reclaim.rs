@@ -78,11 +78,15 @@ impl Work {
         let done = self.write_out().and_then(|()| {
             self.records.major_compact().map_err(|e| super::failed("merging the tables", &e))
         });
-        done.map_err(|(Failed::Full(cause) | Failed::Fatal(cause))| StoreError::Commit {
-            path: self.path.clone(),
-            writes: 0,
-            cause: format!("giving disk space back: {cause}"),
-        })
+        match done {
+            // Without room for it, it waits; a commit that is touched by that says so itself.
+            Ok(()) | Err(Failed::Full(_)) => Ok(()),
+            Err(Failed::Fatal(cause)) => Err(StoreError::Commit {
+                path: self.path.clone(),
+                writes: 0,
+                cause: format!("giving disk space back: {cause}"),
+            }),
+        }
     }
 
     /// The deletions that are in memory are to be merged, too.
