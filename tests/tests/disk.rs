@@ -170,7 +170,7 @@ async fn full_at(store: &'static str, plan: &[Planned], n: i64) -> Result<usize>
         Started::Ended(status, log) => {
             let said = log.last().map_or("", String::as_str);
             ensure!(status.code() == Some(1) && said.contains("No space left"), "{status}: {said}");
-            (site.started(None).await?, 0)
+            (Box::new(site.started(None).await?), 0)
         }
     };
     verify(&site, &reprise, plan, &book).await?;

@@ -39,7 +39,7 @@ pub struct Reprise {
 #[expect(clippy::large_enum_variant, reason = "one at a time, never in a collection")]
 pub enum Started {
     /// It runs.
-    Runs(Reprise),
+    Runs(Box<Reprise>),
     /// It ended before it had started, with these lines in its log.
     Ended(ExitStatus, Vec<String>),
 }
@@ -81,13 +81,13 @@ impl Reprise {
             Ok(value.with_context(|| format!("no {key} in {line}"))?.parse()?)
         };
         (reprise.listen, reprise.admin) = (address("listen=")?, address("admin=")?);
-        Ok(Started::Runs(reprise))
+        Ok(Started::Runs(Box::new(reprise)))
     }
 
     /// Starts it; an error if it does not run.
     pub async fn start(config: &str, file: &Path, env: &[(String, String)]) -> Result<Reprise> {
         match Reprise::try_start(config, file, env).await? {
-            Started::Runs(reprise) => Ok(reprise),
+            Started::Runs(reprise) => Ok(*reprise),
             Started::Ended(status, log) => bail!("reprise does not start ({status}): {log:#?}"),
         }
     }

@@ -117,7 +117,7 @@ impl Site {
     /// Starts its `reprise`, which must run.
     pub async fn started(&self, faults: Option<&Faults>) -> Result<Reprise> {
         match self.start(faults).await? {
-            Started::Runs(reprise) => Ok(reprise),
+            Started::Runs(reprise) => Ok(*reprise),
             Started::Ended(status, log) => bail!("reprise does not start ({status}): {log:#?}"),
         }
     }
