@@ -36,7 +36,6 @@ pub struct Reprise {
 
 /// How a `reprise` that was started has fared.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, never in a collection")]
 pub enum Started {
     /// It runs.
     Runs(Box<Reprise>),
