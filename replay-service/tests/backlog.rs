@@ -9,7 +9,7 @@
 mod support;
 
 use protocol::{Incarnation, Link, Number, Position, Replica, Stamp, Verdict, Word, pb};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -43,7 +43,7 @@ fn mib(bytes: u64) -> String {
 struct Guards {
     primary_is_there: AtomicBool,
     /// By replica: where each session stands.
-    stand: [Mutex<HashMap<String, Position>>; 2],
+    stand: [Mutex<BTreeMap<String, Position>>; 2],
     ran: [AtomicU64; 2],
     repeated: [AtomicU64; 2],
 }

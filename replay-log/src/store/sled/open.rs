@@ -16,6 +16,9 @@ const LOCK_ATTEMPTS: u32 = 50;
 /// How long to wait between two attempts.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// Stands in a directory whose first opening has not come to its end.
+const UNFINISHED: &str = "unfinished";
+
 /// Opens or creates the store; the error is for people.
 pub(super) fn open(dir: &Path) -> Result<SledStore, String> {
     if dir.join("fjall").exists() {
@@ -76,6 +79,11 @@ fn generation(path: &Path, may_be_new: bool) -> Result<(Generation, usize), Stri
         return Err(format!("the generation {} is gone", path.display()));
     }
     fs::create_dir_all(path).map_err(|e| format!("creating the directory: {e}"))?;
+    let unfinished = path.join(UNFINISHED);
+    if fresh {
+        let made = File::create(&unfinished).and_then(|file| file.sync_all());
+        made.map_err(|e| format!("creating {}: {e}", unfinished.display()))?;
+    }
     let db = open_sled(path)?;
     let file = File::open(path.join("db")).map_err(|e| format!("opening the file db: {e}"))?;
     let generation = Generation {
@@ -86,9 +94,16 @@ fn generation(path: &Path, may_be_new: bool) -> Result<(Generation, usize), Stri
         life: Default::default(),
     };
     let formatted = check_format(&generation)?;
-    if fresh || formatted {
+    if fresh || formatted || unfinished.exists() {
         generation.sync().map_err(Failed::cause)?;
-        sync_directory(path).map_err(|e| format!("syncing the directory: {e}"))?;
+        let finish = || {
+            sync_directory(path)?;
+            if unfinished.exists() {
+                fs::remove_file(&unfinished)?;
+            }
+            File::open(path)?.sync_all()
+        };
+        finish().map_err(|e: io::Error| format!("syncing the directory: {e}"))?;
     }
     let leftovers = remove_leftovers(&generation)?;
     if leftovers > 0 {
@@ -109,7 +124,9 @@ fn open_sled(dir: &Path) -> Result<::sled::Db, String> {
             Err(error) => error.to_string(),
         };
         // Only who had the lock hears of corruption, so nobody else is writing these files.
-        if error.contains("corrupted data") && remove_unfinished_snapshots(dir)? {
+        if error.contains("corrupted data")
+            && (remove_unfinished_snapshots(dir)? || begin_again(dir)?)
+        {
             continue;
         }
         let locked = error.contains("could not acquire lock");
@@ -124,6 +141,26 @@ fn open_sled(dir: &Path) -> Result<::sled::Db, String> {
             false => return Err(error),
         }
     }
+}
+
+/// A first opening that a crash cut off, of which sled cannot make anything: there is nothing in
+/// it yet. True if this is one and it was removed.
+fn begin_again(dir: &Path) -> Result<bool, String> {
+    if !dir.join(UNFINISHED).exists() {
+        return Ok(false);
+    }
+    let remove = || {
+        let mut found = false;
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.is_file() && !path.ends_with(UNFINISHED) {
+                fs::remove_file(path)?;
+                found = true;
+            }
+        }
+        io::Result::Ok(found)
+    };
+    remove().map_err(|e| format!("removing a store that was never finished: {e}"))
 }
 
 /// sled writes a snapshot to `snap.N.generating` and renames it, but takes one that was not

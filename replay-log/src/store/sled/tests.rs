@@ -245,3 +245,16 @@ fn a_store_whose_process_died_in_the_middle_of_a_snapshot_opens_with_all_that_it
     assert_eq!(store.get(b"b").unwrap(), Some(vec![2]));
     assert!(!dir.path().join("snap.00000000FFFFFFF0.generating").exists());
 }
+
+#[test]
+fn a_store_whose_first_opening_was_cut_off_is_begun_again() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(SledStore::open(dir.path()).unwrap());
+    assert!(!dir.path().join("unfinished").exists());
+    std::fs::write(dir.path().join("unfinished"), "").unwrap();
+    std::fs::write(dir.path().join("conf"), "torn").unwrap();
+    let mut store = SledStore::open(dir.path()).unwrap();
+    store.commit(&[put("a", vec![1])]).unwrap();
+    drop(store);
+    assert_eq!(SledStore::open(dir.path()).unwrap().get(b"a").unwrap(), Some(vec![1]));
+}
