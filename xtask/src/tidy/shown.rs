@@ -26,10 +26,17 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// The names of the functions in a source file.
+/// The names of the functions in a source file, and of those that a macro makes of `name => path;`.
 fn functions(source: &str) -> impl Iterator<Item = &str> {
     source.lines().filter_map(|line| {
-        let (before, rest) = line.trim_start().split_once("fn ")?;
+        let line = line.trim();
+        if let Some((name, path)) = line.split_once(" => ")
+            && path.starts_with("super::")
+            && path.ends_with(';')
+        {
+            return Some(name);
+        }
+        let (before, rest) = line.split_once("fn ")?;
         let declared = before.split_whitespace().all(|word| matches!(word, "async" | "pub"));
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
         declared.then(|| &rest[..end])
@@ -69,9 +76,9 @@ mod tests {
 
     #[test]
     fn functions_are_found_by_their_declarations() {
-        let source =
-            "fn a() {}\n    async fn b_2(sites) {\npub fn c<T>() {}\n// not fn d()\ncall(fn e)";
-        assert_eq!(functions(source).collect::<Vec<_>>(), ["a", "b_2", "c"]);
+        let source = "fn a() {}\n    async fn b_2(sites) {\npub fn c<T>() {}\n// not fn d()\ncall(fn e)\n\
+                      \x20   made => super::body;\n    arm => other(),";
+        assert_eq!(functions(source).collect::<Vec<_>>(), ["a", "b_2", "c", "made"]);
     }
 
     #[test]
