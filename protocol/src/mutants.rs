@@ -85,7 +85,7 @@ mutants! {
         "Delivery goes on with the entry after the next: stalled, lost."
     ForgetEnd "forget-end" "replay-log/src/log/ends.rs"
         "A write whose gateway reported its end is never delivered to the other replica: lost."
-    ForgetEndsAtRestart "forget-ends-at-restart" "replay-log/src/log/recover.rs"
+    ForgetEndsAtRestart "forget-ends-at-restart" "replay-log/src/log/entry.rs"
         "After a restart, entries wait for ends that were reported before it: lost, stalled."
     ForgetId "forget-id" "replay-log/src/log/ends.rs"
         "The id of a settled write is forgotten, so a retry runs again: twice."

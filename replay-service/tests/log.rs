@@ -159,32 +159,6 @@ async fn the_status_is_readable_and_the_page_healthy() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_ends_the_process_and_what_was_numbered_is_kept() {
-    let data = tempfile::tempdir().expect("a directory");
-    let data = data.path().display();
-    let text = config(&format!("data = '{data}'\n[log]\ndelivery = '{NOWHERE}'\n"));
-    let body = || vec![b'x'; 65_536];
-    let mut reprise = Reprise::start_with_files_up_to(1024, &text).await;
-    let mut gateway = reprise.gateway().await.expect("a stream");
-    gateway.hello(protocol::VERSION).await;
-    let mut numbered = 0;
-    while gateway.append_with(&format!("id-{numbered}"), body()).await.is_some() {
-        numbered += 1;
-    }
-    reprise.line_with("the store has failed").await;
-    assert_eq!(reprise.exit_code().await, Some(4));
-    assert!(numbered > 0);
-
-    let reprise = Reprise::start(&text).await;
-    let mut gateway = reprise.gateway().await.expect("a stream");
-    gateway.hello(protocol::VERSION).await;
-    for n in 0..numbered {
-        let again = gateway.append_with(&format!("id-{n}"), body()).await.expect("numbered");
-        assert_eq!((again.seq, again.known), (n + 1, true));
-    }
-}
-
-#[tokio::test]
 async fn what_envoys_mirror_brought_is_settled_by_the_local_journal() {
     let mut listener = DeliveryListener::start(Arc::new(listener::runs)).await;
     let reprise = Reprise::start(&config(&format!(

@@ -183,12 +183,8 @@ impl Store for Disk {
     }
 
     fn stats(&self) -> StoreStats {
-        StoreStats {
-            disk_bytes: self.lock().bytes as u64,
-            durability: Durability::Synced,
-            room: self.has_room(),
-            torn: 0,
-        }
+        let (bytes, room) = (self.lock().bytes, self.has_room());
+        StoreStats { disk_bytes: bytes as u64, durability: Durability::Synced, room, torn: 0 }
     }
 
     fn has_room(&self) -> bool {

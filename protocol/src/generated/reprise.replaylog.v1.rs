@@ -40,7 +40,7 @@ pub mod gateway_request {
         Locate(super::Locate),
     }
 }
-/// First message of every stream.
+/// First message of every stream, and the answer to every further Welcome on it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GatewayHello {
     #[prost(uint32, tag = "1")]

@@ -71,17 +71,6 @@ impl Reprise {
         Reprise::spawn(config, process).await
     }
 
-    /// Starts it where no file can grow beyond so many KiB, as on a disk that fills up.
-    pub async fn start_with_files_up_to(kib: u32, config: &str) -> Reprise {
-        let config = written(config);
-        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\"");
-        let mut process = Command::new("bash");
-        process.args(["-c", &script, "bash", env!("CARGO_BIN_EXE_reprise"), "serve", "--config"]);
-        process.arg(config.path()).kill_on_drop(true);
-        process.stdout(Stdio::null()).stderr(Stdio::piped());
-        Reprise::spawn(config, process).await
-    }
-
     async fn spawn(config: tempfile::NamedTempFile, mut process: Command) -> Reprise {
         let mut child = process.spawn().expect("starts");
         let stderr = child.stderr.take().expect("piped");

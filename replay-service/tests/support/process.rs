@@ -52,12 +52,13 @@ impl Peak {
     }
 }
 
-/// Bytes that a directory takes on the disk.
+/// Bytes that a directory takes on the disk, but for the reserves.
 pub fn disk_bytes(dir: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
     let bytes = entries.flatten().map(|entry| match entry.metadata() {
         Ok(meta) if meta.is_dir() => disk_bytes(&entry.path()),
+        Ok(_) if entry.path().extension().is_some_and(|e| e == "reserve") => 0,
         // Blocks: what is sparse or preallocated counts as it is.
         Ok(meta) => meta.blocks() * 512,
         Err(_) => 0,
