@@ -200,7 +200,7 @@ async fn full_for_real(store: &'static str) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut refused = 0;
     for k in 0..6 {
-        let Some(disk) = Ext4::new(&dir.path().join(format!("{k}")), 128)? else { return Ok(()) };
+        let Some(disk) = Ext4::new(&dir.path().join(format!("{k}")), 256)? else { return Ok(()) };
         let mut site = Site::new(store, &disk.mount.join("data"), Held::default()).await?;
         site.top = "min_free_bytes = 0\n".into();
         let reprise = site.started(None).await?;

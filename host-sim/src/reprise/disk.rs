@@ -183,8 +183,9 @@ impl Store for Disk {
     }
 
     fn stats(&self) -> StoreStats {
-        let (bytes, room) = (self.lock().bytes, self.has_room());
-        StoreStats { disk_bytes: bytes as u64, durability: Durability::Synced, room, torn: 0 }
+        let room = self.has_room();
+        let disk_bytes = self.lock().bytes as u64;
+        StoreStats { disk_bytes, durability: Durability::Synced, room, torn: 0 }
     }
 
     fn has_room(&self) -> bool {
