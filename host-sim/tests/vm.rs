@@ -22,7 +22,7 @@ fn gateway_and_guard_start_and_ask_for_ticks() {
     for configuration in [GATEWAY, GUARD] {
         let plugin = Plugin::new(configuration);
         assert_eq!(plugin.vm.tick_period_ms(), 20);
-        assert_eq!(plugin.vm.metrics().len(), 16);
+        assert_eq!(plugin.vm.metrics().len(), 22);
         assert!(plugin.vm.metrics().values().all(|n| *n == 0));
     }
 }
