@@ -49,6 +49,22 @@ async fn acknowledged(sites: &Sites, session: &str, label: &str) -> Result<()> {
     }
 }
 
+/// What a session reads last, asked again while the new Envoy has not met the other replica yet.
+async fn read_of(sites: &Sites, session: &str, last: &str) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let read = sites.client.read(session).send().await?;
+        if read.status == 200 {
+            ensure!(read.json()["last"] == last, "{read:?}");
+            return Ok(());
+        }
+        let refused =
+            read.problem() == "read-unavailable" && !read.header("retry-after").is_empty();
+        ensure!(refused && begun.elapsed() < Duration::from_secs(20), "{read:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Both replicas hold the same, and of a load nothing is lost, doubled or out of order.
 async fn equal_and_as_sent(sites: &Sites, record: &Record) -> Result<()> {
     let mut primary = Replica::fetch(sites.primary.addr()).await?;
@@ -93,8 +109,7 @@ sites_test! {
         acknowledged(&sites, "s", "b").await?;
         acknowledged(&sites, "new", "x").await?;
         sites.until("the secondary is listed", |s| s["log"]["unseeded"]["secondary"] == true).await?;
-        let read = sites.client.read("s").send().await?;
-        ensure!(read.status == 200 && read.json()["last"] == "b", "{read:?}");
+        read_of(&sites, "s", "b").await?;
         let empty = Replica::fetch(sites.secondary.addr()).await?;
         ensure!(empty.sessions.is_empty(), "{empty:?}");
         let log = sites.log().await?;
