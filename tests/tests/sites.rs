@@ -38,6 +38,16 @@ async fn start(store: &'static str) -> Result<(Sites, BTreeMap<Process, Faults>)
     Ok((sites, faults))
 }
 
+/// Runs a test's body, and prints the logs if it fails.
+async fn run(sites: Sites, body: impl AsyncFnOnce(&Sites) -> Result<()>) -> Result<()> {
+    sites
+        .run(|sites| async move {
+            let result = body(&sites).await;
+            (sites, result)
+        })
+        .await
+}
+
 /// The test's own writes of a session, beside those of a load.
 fn own(session: &str, labels: &[(String, bool)]) -> History {
     let sent = |(at, (label, acknowledged)): (u64, &(String, bool))| Sent {
@@ -81,12 +91,7 @@ async fn slow_disk(store: &'static str) -> Result<()> {
         println!("{store}: {} requests, median {} ms", took.len(), took[took.len() / 2]);
         Ok(())
     };
-    sites
-        .run(|sites| async move {
-            let result = body(&sites).await;
-            (sites, result)
-        })
-        .await
+    run(sites, body).await
 }
 
 async fn full_disk(store: &'static str) -> Result<()> {
@@ -123,12 +128,7 @@ async fn full_disk(store: &'static str) -> Result<()> {
         ensure!(edge.get(Word::NoRoom)? > 0, "the disk was never full");
         Ok(())
     };
-    sites
-        .run(|sites| async move {
-            let result = body(&sites).await;
-            (sites, result)
-        })
-        .await
+    run(sites, body).await
 }
 
 /// 5 seconds, or `STOP_SECONDS`.
@@ -159,12 +159,7 @@ async fn frozen(store: &'static str) -> Result<()> {
         ensure!(ran == 0 || problem == "maybe-done", "{problem:?} means no trace, and it ran");
         Ok(())
     };
-    sites
-        .run(|sites| async move {
-            let result = body(&sites).await;
-            (sites, result)
-        })
-        .await
+    run(sites, body).await
 }
 
 /// The wall clock of both `reprise` steps by a day, back and forth, under load.
@@ -186,12 +181,7 @@ async fn clock_steps(store: &'static str) -> Result<()> {
         ensure!(failed.is_none(), "{failed:?}");
         Ok(())
     };
-    sites
-        .run(|sites| async move {
-            let result = body(&sites).await;
-            (sites, result)
-        })
-        .await
+    run(sites, body).await
 }
 
 fn copied(from: &Path, to: &Path) -> Result<()> {
@@ -253,12 +243,7 @@ async fn log_replaced(store: &'static str, by_a_copy: bool) -> Result<()> {
         ensure!(acknowledged > 0, "no write was taken any more: {statuses:?}");
         once_each(sites, "s").await
     };
-    sites
-        .run(|sites| async move {
-            let result = body(&sites).await;
-            (sites, result)
-        })
-        .await
+    run(sites, body).await
 }
 
 async fn old_log(store: &'static str) -> Result<()> {
