@@ -93,15 +93,16 @@ async fn serve(
     let mut grpc = tokio::spawn(grpc::serve(listener, site.log.clone(), journal, set(&stop)));
     let pages = admin::serve(admin_listener, site, stop.subscribe(), set(&end_admin));
     let mut admin = tokio::spawn(pages);
-    tokio::select! {
-        signal = signals.next() => logging::info("shutting down", &[("signal", &signal)]),
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
         ended = &mut grpc => return Err(format!("the gRPC server has ended: {ended:?}")),
         ended = &mut admin => return Err(format!("the admin server has ended: {ended:?}")),
-    }
+    };
     drop(signals);
     tokio::spawn(end_at_once());
     // Sent before the streams end, so that no peer comes back on the same connection.
     stop.send_replace(true);
+    logging::info("shutting down", &[("signal", &signal)]);
     end(engines).await;
     end_admin.send_replace(true);
     let servers = async {
