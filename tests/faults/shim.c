@@ -3,7 +3,7 @@
 //   REPRISE_FAULT_DIR   only files below this directory are concerned; without symbolic links
 //   REPRISE_FAULT_FILE  the control file, mapped: the test reads and writes it while we run
 //
-// The control file is an array of 64-bit words, see `enum word`; `tests/src/faults.rs` has the
+// The control file is an array of 64-bit words, see `enum word`; `xtask/src/faults.rs` has the
 // same list. Without both variables nothing is changed.
 #define _GNU_SOURCE
 #include <dirent.h>

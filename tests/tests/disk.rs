@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "these tests live in real time")]
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use std::sync::Arc;
 use tests::direct::Started;
 use tests::direct::replicas::Held;
@@ -38,8 +39,8 @@ async fn counted(store: &'static str, plan: &[Planned]) -> Result<[i64; 2]> {
     Ok([faults.get(Word::Syncs)?, faults.get(Word::Writes)?])
 }
 
-/// Kills the process at its n-th sync or write, starts it again and checks. True if it was that
-/// fault that killed it: runs differ a little.
+/// Kills the process at its n-th sync or write, starts it again and checks. False if its run was
+/// over before: how many appends share a commit, and so the count of both, differs by the run.
 async fn killed_at(
     store: &'static str,
     plan: Arc<Vec<Planned>>,
@@ -53,21 +54,20 @@ async fn killed_at(
     faults.set(word, n)?;
     faults.set(Word::DieAfter, (place == Where::AfterSync).into())?;
     let book = Book::default();
-    let mut died = true;
     if let Started::Runs(mut reprise) = site.start(Some(&faults)).await? {
         // It ends with an error when the process dies, which is what is wanted.
-        let driven = drive(&reprise, &plan, 0, &book).await;
-        if driven.is_ok() {
-            let settled = site.replicas.until(2 * plan.len()).await;
-            ensure!(settled.is_ok() || !reprise.runs(), "{settled:?}");
-            let quiet = std::time::Duration::from_millis(300);
-            died = tokio::time::timeout(quiet, reprise.ended()).await.is_ok();
+        if drive(&reprise, &plan, 0, &book).await.is_ok() {
+            let settled = |status: &Value| status["log"]["entries"] == 0;
+            if let Err(error) = reprise.status_when("everything is settled", settled).await {
+                reprise.ended().await.context(error)?;
+            }
         }
         reprise.kill().await?;
     }
+    let reached = faults.get(if place == Where::AmidWrite { Word::Writes } else { Word::Syncs })?;
     let reprise = site.started(None).await?;
     verify(&site, &reprise, &plan, &book).await?;
-    Ok(died)
+    Ok(reached >= n)
 }
 
 /// How many of the places are tried; `FAULT_POINTS=all` tries every one.
@@ -92,7 +92,7 @@ async fn killed_everywhere(store: &'static str) -> Result<()> {
     let offset = usize::try_from(std::process::id())? % step;
     let chosen: Vec<_> = all.iter().copied().skip(offset).step_by(step).collect();
     let count = chosen.len();
-    let (mut running, mut died, mut failed) = (JoinSet::new(), 0, vec![]);
+    let (mut running, mut reached, mut failed) = (JoinSet::new(), 0, vec![]);
     let mut todo = chosen.into_iter();
     loop {
         while running.len() < AT_ONCE
@@ -100,22 +100,22 @@ async fn killed_everywhere(store: &'static str) -> Result<()> {
         {
             let plan = plan.clone();
             running.spawn(async move {
-                let died = killed_at(store, plan, place, n).await;
-                died.with_context(|| format!("{store}, killed {place:?} {n}"))
+                let reached = killed_at(store, plan, place, n).await;
+                reached.with_context(|| format!("{store}, killed {place:?} {n}"))
             });
         }
         let Some(done) = running.join_next().await else { break };
         match done? {
-            Ok(by_the_fault) => died += usize::from(by_the_fault),
+            Ok(was_reached) => reached += usize::from(was_reached),
             Err(error) => failed.push(format!("{error:#}")),
         }
     }
     println!(
-        "{store}: {syncs} syncs and {writes} writes in a run; {count} of {} places tried, at {died} the process died",
+        "{store}: {syncs} syncs and {writes} writes in a run; {count} of {} places tried, at {reached} the process died",
         all.len()
     );
     ensure!(failed.is_empty(), "{} of {count} failed: {failed:#?}", failed.len());
-    ensure!(died * 10 >= count * 8, "it died at {died} of {count} places only");
+    ensure!(reached * 2 > count, "runs were over before {} of {count} places", count - reached);
     Ok(())
 }
 
