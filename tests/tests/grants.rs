@@ -105,8 +105,9 @@ async fn killed_at(store: &str, n: i64, after: bool, same: bool) -> Result<i64> 
     let (text, file) = (config(store, &data.canonicalize()?), dir.path().join("reprise.toml"));
     let mut book = Book::new();
     if let Started::Runs(mut reprise) = Reprise::try_start(&text, &file, &faults.env()).await? {
-        let driven = drive(&reprise, &mut book).await;
-        ensure!(driven.is_ok() == reprise.runs() || driven.is_err(), "{driven:?}");
+        if let Err(error) = drive(&reprise, &mut book).await {
+            reprise.ended().await.context(error)?;
+        }
         reprise.kill().await?;
     }
     let syncs = faults.get(Word::Syncs)?;

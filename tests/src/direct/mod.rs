@@ -118,11 +118,6 @@ impl Reprise {
         Ok(tokio::time::timeout(PATIENCE, self.child.wait()).await.context("it does not end")??)
     }
 
-    /// Whether it still runs.
-    pub fn runs(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
     /// Its process id.
     pub fn pid(&self) -> Result<u32> {
         self.child.id().context("it has ended")
