@@ -1,7 +1,7 @@
 //! The command line, and what each command's exit code says: 0 done, 1 failed, 2 wrong usage or
 //! configuration, 4 the store failed.
 
-use crate::{client, config, logging, salvage, seed, serve, status};
+use crate::{client, config, logging, salvage, seed, serve, size, status};
 use clap::{Parser, Subcommand};
 use http::Method;
 use serde_json::json;
@@ -74,6 +74,10 @@ enum Command {
         #[command(flatten)]
         source: Source,
     },
+    /// Say what a site needs to get over an outage, and how long it takes to catch up
+    ///
+    /// See docs/sizing.md.
+    Size(size::Size),
     /// Put what can be read of a damaged store in its place; reprise must not run
     ///
     /// The damaged one is kept beside it. Nothing is delivered around what is missing, and what may
@@ -136,6 +140,10 @@ pub fn run() -> ExitCode {
             Some(from) => seed::seed(&config, &from),
             None => seed::adopt(&config),
         }),
+        Command::Size(size) => {
+            size::show(&size);
+            ExitCode::SUCCESS
+        }
         Command::Salvage { config, store } => {
             with_config(&config, |config| salvage::run(&config, store))
         }

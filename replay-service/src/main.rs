@@ -25,6 +25,7 @@ mod request;
 mod salvage;
 mod seed;
 mod serve;
+mod size;
 mod start;
 mod status;
 mod streams;

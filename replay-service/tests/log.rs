@@ -150,7 +150,8 @@ async fn the_status_is_readable_and_the_page_healthy() {
     let reprise = started(&listener).await;
     let output = run(&["status", "--admin", reprise.admin()]).await;
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.starts_with("shop · reprise 0.1.0\n\nReplay log\n"), "{text}");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(text.starts_with(&format!("shop · reprise {version}\n\nReplay log\n")), "{text}");
     let health = support::get(reprise.admin(), "/healthz").await;
     assert_eq!(health, 200);
     let output = run(&["status", "--admin", "127.0.0.1:1"]).await;

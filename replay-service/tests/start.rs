@@ -52,7 +52,7 @@ async fn a_data_directory_in_use_is_named_with_what_to_do() {
 async fn the_start_line_says_what_runs() {
     let reprise = Reprise::start(&config(JOURNAL)).await;
     for (key, expected) in [
-        ("version", "0.1.0"),
+        ("version", env!("CARGO_PKG_VERSION")),
         ("service", "shop"),
         ("roles", "journal-of-primary"),
         ("store", "memory"),

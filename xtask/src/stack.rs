@@ -25,6 +25,7 @@ mod options;
 mod ports;
 mod process;
 mod ready;
+mod release;
 mod template;
 mod times;
 
@@ -133,7 +134,12 @@ impl Stack {
         options.data = options.data.canonicalize()?;
         let mut ports = PortBlock::reserve()?;
         let places = places(&options, &mut ports)?;
-        files::write(&options, &places, options.filter.as_deref().unwrap_or(&tools.filter))?;
+        let tools = &Tools {
+            envoy: tools.envoy.clone(),
+            reprise: options.reprise.clone().unwrap_or_else(|| tools.reprise.clone()),
+            filter: options.filter.clone().unwrap_or_else(|| tools.filter.clone()),
+        };
+        files::write(&options, &places, &tools.filter)?;
         let stack = Self::placed(&places, options.data.clone(), ports);
         for process in Process::ALL.into_iter().chain(places.second.map(|_| Process::SecondEnvoy)) {
             let spec = spec(process, &options, tools, &places);

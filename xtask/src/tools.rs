@@ -3,6 +3,7 @@
 mod build;
 mod envoy;
 mod fuzzer;
+mod previous;
 mod venv;
 mod wasm_tests;
 
@@ -18,6 +19,7 @@ pub use build::{
 };
 pub use envoy::find_envoy;
 pub use fuzzer::cargo_fuzz;
+pub use previous::{REPRISE_PREVIOUS, Release, build_previous, previous_release};
 pub use wasm_tests::{node_directory, wasm_test_runner};
 
 /// Names an Envoy to use, before any other is looked for.

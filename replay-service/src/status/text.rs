@@ -181,13 +181,13 @@ mod tests {
     #[test]
     fn a_site_that_is_well_takes_a_few_lines() {
         let status = json!({
-            "service": "shop", "version": "0.1.0", "log": null,
+            "service": "shop", "version": "1.2.3", "log": null,
             "journal": {
                 "replica": "primary", "sessions": 2, "guards": 1, "running": 0, "ran": 7,
                 "duplicates": 0, "gaps": 0, "redone": 0, "remembered_bytes": 2048, "in_doubt": [],
             },
         });
-        let expected = "shop · reprise 0.1.0\n\nJournal of the primary\n  \
+        let expected = "shop · reprise 1.2.3\n\nJournal of the primary\n  \
                         sessions 2 · guards 1 · running 0 · ran 7\n  remembered responses 2.0 KiB\n";
         assert_eq!(render(&status), expected);
     }

@@ -106,6 +106,8 @@ pub struct StackOptions {
     pub envoy: Option<PathBuf>,
     /// The filter to run, if not the one that is found.
     pub filter: Option<PathBuf>,
+    /// The `reprise` to run, if not the one that is found.
+    pub reprise: Option<PathBuf>,
     /// A second Envoy at the edge, with a gateway and a guard of its own. The log must be told
     /// that gateways are `shared`.
     pub second_gateway: bool,
@@ -142,6 +144,7 @@ impl StackOptions {
             workers: 2,
             envoy: None,
             filter: None,
+            reprise: None,
             second_gateway: false,
             hot_restart_s: None,
             gateway_extra: Map::new(),

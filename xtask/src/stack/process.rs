@@ -70,6 +70,11 @@ impl Child {
         &self.spec
     }
 
+    /// How it is started the next time.
+    pub(super) fn spec_mut(&mut self) -> &mut Spec {
+        &mut self.spec
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }

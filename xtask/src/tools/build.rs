@@ -103,7 +103,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Copies a file into place in one step: an Envoy that starts meanwhile sees the old or the new.
-fn lay(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn lay(from: &Path, to: &Path) -> Result<()> {
     let what = || format!("copy {} to {}", from.display(), to.display());
     let new = std::fs::read(from).with_context(what)?;
     if std::fs::read(to).is_ok_and(|old| old == new) {
