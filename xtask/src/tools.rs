@@ -15,7 +15,7 @@ pub use build::{
     build_filter, build_host_sim, build_mutants, build_panicking_filter, build_probe_filter,
     build_service, fingerprint,
 };
-pub(crate) use build::{no_paths, run, wasm_build};
+pub(crate) use build::{run, rustflags, wasm_build};
 pub use envoy::find_envoy;
 pub use fuzzer::cargo_fuzz;
 pub use wasm_tests::{node_directory, wasm_test_runner};
