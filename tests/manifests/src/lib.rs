@@ -3,6 +3,7 @@
 
 pub mod builtin;
 pub mod gateway_api;
+pub mod plain_envoy;
 pub mod strict;
 mod values;
 
