@@ -2,8 +2,10 @@
 //! the types of its kind, and what one object says of another against all that was rendered.
 
 pub mod builtin;
+pub mod envoy_gateway;
 pub mod gateway_api;
 pub mod plain_envoy;
+pub mod prometheus;
 pub mod strict;
 mod values;
 
@@ -76,7 +78,8 @@ pub fn parse(yaml: &str) -> Result<Vec<Manifest>> {
 
 /// What is wrong with one object. An object of a kind that nobody here knows is a problem.
 pub fn problems(manifest: &Manifest) -> Vec<String> {
-    let known = [builtin::problems, gateway_api::problems];
+    let known =
+        [builtin::problems, gateway_api::problems, envoy_gateway::problems, prometheus::problems];
     let found = known.iter().find_map(|problems| problems(manifest));
     let unknown = || vec![format!("{} is a kind that is not checked", manifest.api_version)];
     let own = found.unwrap_or_else(unknown);
