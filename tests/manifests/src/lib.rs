@@ -5,7 +5,9 @@ pub mod builtin;
 pub mod envoy_gateway;
 pub mod gateway_api;
 pub mod plain_envoy;
+mod pods;
 pub mod prometheus;
+mod references;
 pub mod strict;
 mod values;
 
@@ -84,4 +86,10 @@ pub fn problems(manifest: &Manifest) -> Vec<String> {
     let unknown = || vec![format!("{} is a kind that is not checked", manifest.api_version)];
     let own = found.unwrap_or_else(unknown);
     own.into_iter().map(|problem| format!("{manifest}: {problem}")).collect()
+}
+
+/// What is wrong between the objects of one rendering, or of several that are applied together:
+/// names, ports and selectors that lead nowhere.
+pub fn problems_between(manifests: &[Manifest]) -> Vec<String> {
+    references::problems(manifests)
 }
