@@ -7,6 +7,7 @@ pub mod gateway_api;
 pub mod plain_envoy;
 mod pods;
 pub mod prometheus;
+mod promises;
 mod references;
 pub mod strict;
 mod values;
@@ -89,7 +90,9 @@ pub fn problems(manifest: &Manifest) -> Vec<String> {
 }
 
 /// What is wrong between the objects of one rendering, or of several that are applied together:
-/// names, ports and selectors that lead nowhere.
+/// names, ports and selectors that lead nowhere, and what would break a promise of Reprise.
 pub fn problems_between(manifests: &[Manifest]) -> Vec<String> {
-    references::problems(manifests)
+    let mut problems = references::problems(manifests);
+    problems.extend(promises::problems(manifests));
+    problems
 }

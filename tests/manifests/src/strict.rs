@@ -12,7 +12,10 @@ pub fn typed<T: DeserializeOwned>(value: &Value) -> Vec<String> {
     let mut problems = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let inner = serde_path_to_error::Deserializer::new(value, &mut track);
-    let unknown = |path: serde_ignored::Path<'_>| problems.push(format!("unknown field {path}"));
+    // It writes a `?` for each Option on the way.
+    let unknown = |path: serde_ignored::Path<'_>| {
+        problems.push(format!("unknown field {path}").replace(".?", ""));
+    };
     let read: Result<T, _> = serde_ignored::deserialize(inner, unknown);
     if let Err(error) = read {
         problems.push(format!("{}: {error}", track.path()));
