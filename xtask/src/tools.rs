@@ -66,11 +66,15 @@ fn built() -> Result<(PathBuf, PathBuf)> {
         Some(path) => path,
         None => build_service()?,
     };
-    let filter = match named(REPRISE_FILTER)? {
-        Some(path) => path,
-        None => build_filter()?,
-    };
-    Ok((reprise, filter))
+    Ok((reprise, find_filter()?))
+}
+
+/// The filter that the environment names, or else one that is built now.
+pub fn find_filter() -> Result<PathBuf> {
+    match named(REPRISE_FILTER)? {
+        Some(path) => Ok(path),
+        None => build_filter(),
+    }
 }
 
 /// The file that an environment variable names, if it is set.

@@ -1,5 +1,7 @@
 //! What one object says of another: that it is there, and has what is said of it.
 
+mod routes;
+
 use serde_json::Value;
 
 use crate::Manifest;
@@ -29,6 +31,12 @@ pub(crate) fn problems(manifests: &[Manifest]) -> Vec<String> {
             "HorizontalPodAutoscaler" => all.autoscaler(manifest),
             "ServiceMonitor" => all.service_monitor(manifest),
             "PodMonitor" => all.pod_monitor(manifest),
+            "Gateway"
+            | "HTTPRoute"
+            | "BackendTrafficPolicy"
+            | "ClientTrafficPolicy"
+            | "EnvoyExtensionPolicy"
+            | "EnvoyPatchPolicy" => routes::problems(&all, manifest),
             _ => Vec::new(),
         };
         problems.extend(found.into_iter().map(|problem| format!("{manifest}: {problem}")));

@@ -49,10 +49,6 @@ fn the_files_are_what_is_derived_from_envoy_configs() -> Result<()> {
     Ok(())
 }
 
-/// A module that Envoy compiles and that does nothing; the filter itself is loaded by the end-to-end
-/// tests.
-const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
-
 /// `text` with the paths of the pod moved below `dir`.
 fn moved(text: &str, dir: &Path) -> String {
     let dir = dir.display();
@@ -68,7 +64,9 @@ fn the_real_envoy_takes_every_configuration() -> Result<()> {
     for sub in ["envoy", "tls", "module"] {
         std::fs::create_dir(dir.path().join(sub))?;
     }
-    std::fs::write(dir.path().join("module/reprise_filter.wasm"), EMPTY_MODULE)?;
+    // The real filter, which reads its configuration here too.
+    let filter = xtask::tools::find_filter()?;
+    std::fs::copy(filter, dir.path().join("module/reprise_filter.wasm"))?;
     for secret in ["site-certificate.yaml", "peers.yaml"] {
         let text = moved(&read(&format!("k8s/overlays/plain-envoy/edge/{secret}"))?, dir.path());
         std::fs::write(dir.path().join("envoy").join(secret), text)?;
