@@ -96,3 +96,10 @@ pub fn problems_between(manifests: &[Manifest]) -> Vec<String> {
     problems.extend(promises::problems(manifests));
     problems
 }
+
+/// All of both: what is wrong with each object, and between them.
+pub fn all_problems(manifests: &[Manifest]) -> Vec<String> {
+    let mut found: Vec<String> = manifests.iter().flat_map(problems).collect();
+    found.extend(problems_between(manifests));
+    found
+}

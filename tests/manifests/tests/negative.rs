@@ -535,7 +535,7 @@ fn all_are_found(cases: Vec<Case>) -> Result<()> {
         let (_, manifests) =
             rendered.iter().find(|(overlay, _)| *overlay == case.overlay).context("rendered")?;
         let what = || format!("{} {:?}: {:?}", case.overlay, case.object, case.said);
-        let found = laid_out::problems(&changed(manifests, case).with_context(what)?);
+        let found = manifests::all_problems(&changed(manifests, case).with_context(what)?);
         if !found.iter().any(|problem| problem.contains(case.said)) {
             missed.push(format!("{}, but {found:?}", what()));
         }

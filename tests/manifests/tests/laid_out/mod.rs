@@ -5,10 +5,6 @@ use std::path::PathBuf;
 use anyhow::Result;
 use manifests::{Manifest, render};
 
-/// Every overlay of a site. Each is checked together with what watches it.
-pub const OVERLAYS: [&str; 4] =
-    ["plain-envoy/edge", "plain-envoy/cloud", "envoy-gateway/edge", "envoy-gateway/cloud"];
-
 pub struct LaidOut {
     k8s: PathBuf,
     _dir: tempfile::TempDir,
@@ -30,11 +26,4 @@ impl LaidOut {
         manifests.extend(render(&self.k8s.join("overlays/observability"))?);
         Ok(manifests)
     }
-}
-
-/// Everything that is wrong with these objects.
-pub fn problems(manifests: &[Manifest]) -> Vec<String> {
-    let mut found: Vec<String> = manifests.iter().flat_map(manifests::problems).collect();
-    found.extend(manifests::problems_between(manifests));
-    found
 }
