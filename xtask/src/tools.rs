@@ -3,6 +3,7 @@
 mod build;
 mod envoy;
 mod fuzzer;
+mod kubectl;
 mod venv;
 mod wasm_tests;
 
@@ -18,6 +19,7 @@ pub use build::{
 };
 pub use envoy::find_envoy;
 pub use fuzzer::cargo_fuzz;
+pub use kubectl::{KUBECTL_BIN, find_kubectl, kustomize};
 pub use wasm_tests::{node_directory, wasm_test_runner};
 
 /// Names an Envoy to use, before any other is looked for.
