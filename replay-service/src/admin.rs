@@ -1,26 +1,22 @@
-//! The admin page: `GET /healthz`, `/readyz`, `/status`, `/metrics` and `/positions`, and
-//! `POST /resolve`.
+//! The admin page: what the probes' page has ([`crate::probes`]), `GET /status` and `/positions`,
+//! and `POST /resolve`.
 
 use crate::engine::{Engine, Stopped};
 use crate::seed::Positions;
-use crate::{clock, metrics, status};
+use crate::{probes, status};
+use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use protocol::fields::{Fields, Problems};
 use protocol::{Number, Replica, SessionKey};
 use replay_log::journal::{self, Journal, Resolution};
-use replay_log::log::{self, Log};
+use replay_log::log::Log;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-
-/// An engine that does not answer within this is not healthy.
-const HEALTHY: Duration = Duration::from_secs(2);
 
 /// What this process runs.
 #[derive(Clone)]
@@ -40,45 +36,12 @@ pub async fn serve(
     stopping: watch::Receiver<bool>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let router = Router::new()
-        .route("/healthz", get(health))
-        .route("/readyz", get(move |state| ready(state, stopping.clone())))
+    let router = probes::router(stopping)
         .route("/status", get(show))
-        .route("/metrics", get(measure))
         .route("/positions", get(positions))
         .route("/resolve", post(resolve))
         .with_state(site);
     axum::serve(listener, router).with_graceful_shutdown(stop).await
-}
-
-async fn health(State(site): State<Site>) -> Response {
-    let answer = async {
-        if let Some(log) = &site.log {
-            log.ask(|_| ()).await?;
-        }
-        if let Some((_, journal)) = &site.journal {
-            journal.ask(|_| ()).await?;
-        }
-        Ok::<(), Stopped>(())
-    };
-    match tokio::time::timeout(HEALTHY, answer).await {
-        Ok(Ok(())) => (StatusCode::OK, "ok\n").into_response(),
-        Ok(Err(stopped)) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("{stopped}\n")).into_response()
-        }
-        Err(_) => {
-            let late = format!("an engine has not answered for {HEALTHY:?}\n");
-            (StatusCode::SERVICE_UNAVAILABLE, late).into_response()
-        }
-    }
-}
-
-/// Whether it is to be given streams: not any more once it shuts down.
-async fn ready(site: State<Site>, stopping: watch::Receiver<bool>) -> Response {
-    if *stopping.borrow() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response();
-    }
-    health(site).await
 }
 
 async fn show(State(site): State<Site>) -> Response {
@@ -88,33 +51,9 @@ async fn show(State(site): State<Site>) -> Response {
     }
 }
 
-async fn measure(State(site): State<Site>) -> Response {
-    match figures(&site).await {
-        Ok((log, journal)) => {
-            let now = clock::unix_ms();
-            let text = metrics::render(&site.service, now, log.as_ref(), journal.as_ref());
-            ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
-        }
-        Err(stopped) => say(StatusCode::SERVICE_UNAVAILABLE, &stopped.to_string()),
-    }
-}
-
 async fn whole(site: &Site) -> Result<Value, Stopped> {
-    let (log, journal) = figures(site).await?;
+    let (log, journal) = probes::figures(site).await?;
     Ok(status::json(&site.service, log.as_ref(), journal.as_ref()))
-}
-
-/// One question to each engine.
-async fn figures(site: &Site) -> Result<(Option<log::Status>, Option<journal::Status>), Stopped> {
-    let log = match &site.log {
-        Some(log) => Some(log.ask(Log::status).await?),
-        None => None,
-    };
-    let journal = match &site.journal {
-        Some((_, journal)) => Some(journal.ask(Journal::status).await?),
-        None => None,
-    };
-    Ok((log, journal))
 }
 
 /// Where every session stands at the replica of this site, if nothing of it moves any more.

@@ -3,7 +3,8 @@
 //!
 //! It owns sockets, clocks, entropy, threads and files; what is done with them is decided by
 //! the engines in `replay-log`. One thread owns each engine ([`engine`]); gRPC streams
-//! ([`grpc`]), deliveries ([`delivery`]) and the admin page ([`admin`]) talk to it by messages.
+//! ([`grpc`]), deliveries ([`delivery`]), the admin page ([`admin`]) and that of the probes
+//! ([`probes`]) talk to it by messages.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -21,6 +22,7 @@ mod grpc;
 mod logging;
 mod machines;
 mod metrics;
+mod probes;
 mod request;
 mod salvage;
 mod seed;

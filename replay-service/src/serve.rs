@@ -3,8 +3,8 @@
 use crate::admin::{self, Site};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::start::{self, Engines};
-use crate::{grpc, logging};
+use crate::start::{self, Addresses, Engines};
+use crate::{grpc, logging, probes};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,13 +28,25 @@ pub fn run(config: Config) -> Result<(), String> {
         .build()
         .map_err(|cause| format!("cannot start the runtime: {cause}"))?;
     let signals = runtime.block_on(async { Signals::new() })?;
-    let (listener, listen) = start::bind(&runtime, "listen", config.listen)?;
-    let (admin_listener, admin) = start::bind(&runtime, "admin", config.admin)?;
+    let (grpc, listen) = start::bind(&runtime, "listen", config.listen)?;
+    let (admin, admin_address) = start::bind(&runtime, "admin", config.admin)?;
+    let probes =
+        config.probes.map(|address| start::bind(&runtime, "probes", address)).transpose()?;
+    let (probes, probes_address) = probes.unzip();
     let engines = Engines::start(&config, clock, &runtime)?;
-    start::announce(&config, listen, admin, &engines);
-    let result = runtime.block_on(serve(listener, admin_listener, engines, signals));
+    let addresses = Addresses { listen, admin: admin_address, probes: probes_address };
+    start::announce(&config, addresses, &engines);
+    let listeners = Listeners { grpc, admin, probes };
+    let result = runtime.block_on(serve(listeners, engines, signals));
     runtime.shutdown_timeout(Duration::ZERO);
     result
+}
+
+/// What connections come in by.
+struct Listeners {
+    grpc: TcpListener,
+    admin: TcpListener,
+    probes: Option<TcpListener>,
 }
 
 /// Waits for the signals that end the process.
@@ -72,15 +84,10 @@ async fn end_at_once() {
     }
 }
 
-async fn serve(
-    listener: TcpListener,
-    admin_listener: TcpListener,
-    engines: Engines,
-    mut signals: Signals,
-) -> Result<(), String> {
+async fn serve(listeners: Listeners, engines: Engines, mut signals: Signals) -> Result<(), String> {
     let (stop, _) = watch::channel(false);
-    // The admin page goes on until the engines have ended, to say that this process is not ready.
-    let (end_admin, _) = watch::channel(false);
+    // The pages go on until the engines have ended, to say that this process is not ready.
+    let (end_pages, _) = watch::channel(false);
     let set = |flag: &watch::Sender<bool>| {
         let mut flag = flag.subscribe();
         async move {
@@ -90,13 +97,16 @@ async fn serve(
     };
     let site = engines.site.clone();
     let journal = site.journal.as_ref().map(|(_, journal)| journal.clone());
-    let mut grpc = tokio::spawn(grpc::serve(listener, site.log.clone(), journal, set(&stop)));
-    let pages = admin::serve(admin_listener, site, stop.subscribe(), set(&end_admin));
-    let mut admin = tokio::spawn(pages);
+    let mut grpc = tokio::spawn(grpc::serve(listeners.grpc, site.log.clone(), journal, set(&stop)));
+    let page = probes::serve(listeners.probes, site.clone(), stop.subscribe(), set(&end_pages));
+    let mut probes = tokio::spawn(page);
+    let page = admin::serve(listeners.admin, site, stop.subscribe(), set(&end_pages));
+    let mut admin = tokio::spawn(page);
     let signal = tokio::select! {
         signal = signals.next() => signal,
         ended = &mut grpc => return Err(format!("the gRPC server has ended: {ended:?}")),
         ended = &mut admin => return Err(format!("the admin server has ended: {ended:?}")),
+        ended = &mut probes => return Err(format!("the probes' server has ended: {ended:?}")),
     };
     drop(signals);
     tokio::spawn(end_at_once());
@@ -104,10 +114,10 @@ async fn serve(
     stop.send_replace(true);
     logging::info("shutting down", &[("signal", &signal)]);
     end(engines).await;
-    end_admin.send_replace(true);
+    end_pages.send_replace(true);
     let servers = async {
         // Connections that do not close in time go down with the process.
-        let _ = (grpc.await, admin.await);
+        let _ = (grpc.await, admin.await, probes.await);
     };
     let _ = tokio::time::timeout(CONNECTIONS, servers).await;
     logging::info("ended", &[]);

@@ -211,8 +211,18 @@ fn open_journal(
         .map_err(|e| format!("cannot open the journal: {e}; {SALVAGE}"))
 }
 
+/// Where this process is reached.
+pub struct Addresses {
+    /// gRPC.
+    pub listen: SocketAddr,
+    /// The admin page.
+    pub admin: SocketAddr,
+    /// The probes' page, if there is one.
+    pub probes: Option<SocketAddr>,
+}
+
 /// Tells the operator that it runs, and as what.
-pub fn announce(config: &Config, listen: SocketAddr, admin: SocketAddr, engines: &Engines) {
+pub fn announce(config: &Config, addresses: Addresses, engines: &Engines) {
     let mut roles = vec![];
     if config.log.is_some() {
         roles.push("log".to_string());
@@ -230,10 +240,13 @@ pub fn announce(config: &Config, listen: SocketAddr, admin: SocketAddr, engines:
         ("version", &version),
         ("service", &config.service),
         ("roles", &roles),
-        ("listen", &listen),
-        ("admin", &admin),
-        ("store", &store),
+        ("listen", &addresses.listen),
+        ("admin", &addresses.admin),
     ];
+    if let Some(probes) = &addresses.probes {
+        fields.push(("probes", probes));
+    }
+    fields.push(("store", &store));
     if let Some(log) = &config.log {
         fields.push(("delivery", &log.delivery));
     }

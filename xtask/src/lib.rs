@@ -14,6 +14,7 @@ pub mod chaos;
 pub mod checks;
 pub mod cli;
 pub mod demo;
+pub mod dist;
 pub mod faults;
 pub mod fuzz;
 pub mod mutants;

@@ -7,8 +7,12 @@ use std::path::Path;
 
 /// Checks a configuration whose parts are valid.
 pub fn whole(config: &Config, problems: &mut Problems) {
-    if same(config.listen, config.admin) {
-        problems.add("admin", format!("must not be the same as listen ({})", config.listen));
+    let mut addresses = vec![("listen", config.listen), ("admin", config.admin)];
+    addresses.extend(config.probes.map(|probes| ("probes", probes)));
+    for (at, &(key, address)) in addresses.iter().enumerate() {
+        for &(other, taken) in addresses[..at].iter().filter(|(_, taken)| same(*taken, address)) {
+            problems.add(key, format!("must not be the same as {other} ({taken})"));
+        }
     }
     if let Some(log) = &config.log {
         let timeout_ms = log.delivery_timeout.as_millis() as u64;
@@ -19,7 +23,7 @@ pub fn whole(config: &Config, problems: &mut Problems) {
             );
             problems.add("log.takeover_ms", what);
         }
-        for (key, address) in [("listen", config.listen), ("admin", config.admin)] {
+        for (key, address) in addresses {
             if log.delivery.as_str() == address.to_string() {
                 let what = format!("is Envoy's delivery listener, not this process's {key}");
                 problems.add("log.delivery", what);

@@ -27,6 +27,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the admin page is.
     pub admin: SocketAddr,
+    /// Where the probes' page is, if there is one.
+    pub probes: Option<SocketAddr>,
     /// Where the stores are.
     pub store: Store,
     /// New writes are refused while the stores' file system has fewer bytes free.
@@ -142,8 +144,9 @@ pub fn parse(text: &str) -> Result<Config, Vec<String>> {
 fn root(value: &Value, problems: &mut Problems) -> Option<Config> {
     let mut fields = Fields::root(value, problems);
     let service = fields.required("service", problems).to_string();
-    let listen = socket(&mut fields, "listen", "127.0.0.1:7400", problems);
-    let admin = socket(&mut fields, "admin", "127.0.0.1:7401", problems);
+    let listen = socket(&mut fields, "listen", Some("127.0.0.1:7400"), problems);
+    let admin = socket(&mut fields, "admin", Some("127.0.0.1:7401"), problems);
+    let probes = socket(&mut fields, "probes", None, problems);
     let store = store(&mut fields, problems);
     let min_free_bytes = fields.number("min_free_bytes", 128 << 20, 0..=1 << 50, problems);
     let log = fields.has("log").then(|| log(fields.object("log", problems), problems));
@@ -159,25 +162,27 @@ fn root(value: &Value, problems: &mut Problems) -> Option<Config> {
     let whole = !matches!((&log, &journal), (Some(None), _) | (_, Some(None)));
     let (log, journal) = (log.flatten(), journal.flatten());
     let (listen, admin) = (listen?, admin?);
-    whole.then_some(Config { service, listen, admin, store, min_free_bytes, log, journal })
+    whole.then_some(Config { service, listen, admin, probes, store, min_free_bytes, log, journal })
 }
 
+/// An address of this machine; without a default there may be none.
 fn socket(
     fields: &mut Fields,
     key: &'static str,
-    default: &str,
+    default: Option<&str>,
     problems: &mut Problems,
 ) -> Option<SocketAddr> {
     let text = match fields.has(key) {
         true => fields.string(key, problems)?,
         false => {
             let _ = fields.raw(key);
-            default
+            default?
         }
     };
     let address = text.parse().ok();
     if address.is_none() {
-        let what = format!("expected IP:PORT like {default}, found \"{text}\"");
+        let example = default.unwrap_or("0.0.0.0:7408");
+        let what = format!("expected IP:PORT like {example}, found \"{text}\"");
         problems.add(&fields.path(key), what);
     }
     address

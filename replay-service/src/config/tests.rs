@@ -11,6 +11,7 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     let config = parse(SMALLEST).expect("valid");
     assert_eq!(config.listen.to_string(), "127.0.0.1:7400");
     assert_eq!(config.admin.to_string(), "127.0.0.1:7401");
+    assert_eq!(config.probes, None);
     assert_eq!(config.store, Store::Memory);
     assert!(config.log.is_none());
     let journal = config.journal.expect("a journal");
@@ -104,6 +105,24 @@ fn keys_that_contradict_each_other_are_problems() {
         assert!(found.iter().any(|p| p.starts_with(expected)), "{expected} is not in {found:#?}");
     }
     assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+#[test]
+fn the_probes_have_an_address_of_their_own() {
+    let with = |probes: &str| parse(&format!("probes='{probes}'\n{SMALLEST}"));
+    let address = with("0.0.0.0:7408").expect("valid").probes.expect("an address");
+    assert_eq!(address.to_string(), "0.0.0.0:7408");
+    for (wrong, expected) in [
+        ("7408", "probes: expected IP:PORT like 0.0.0.0:7408, found \"7408\""),
+        ("0.0.0.0:7400", "probes: must not be the same as listen (127.0.0.1:7400)"),
+        ("127.0.0.1:7401", "probes: must not be the same as admin (127.0.0.1:7401)"),
+    ] {
+        assert_eq!(with(wrong).expect_err("a problem"), [expected]);
+    }
+    let delivery = "service='s'\nstore='memory'\nprobes='127.0.0.1:7402'\n[log]\n\
+                    delivery='127.0.0.1:7402'\n";
+    let expected = "log.delivery: is Envoy's delivery listener, not this process's probes";
+    assert_eq!(problems(delivery), [expected]);
 }
 
 #[test]
