@@ -3,6 +3,7 @@
 
 pub mod builtin;
 pub mod gateway_api;
+pub mod istio;
 pub mod strict;
 mod values;
 
@@ -75,7 +76,7 @@ pub fn parse(yaml: &str) -> Result<Vec<Manifest>> {
 
 /// What is wrong with one object. An object of a kind that nobody here knows is a problem.
 pub fn problems(manifest: &Manifest) -> Vec<String> {
-    let known = [builtin::problems, gateway_api::problems];
+    let known = [builtin::problems, gateway_api::problems, istio::problems];
     let found = known.iter().find_map(|problems| problems(manifest));
     let unknown = || vec![format!("{} is a kind that is not checked", manifest.api_version)];
     let own = found.unwrap_or_else(unknown);
