@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::chaos::{self, ChaosArgs};
+use crate::dist::{self, DistArgs, Machine};
 use crate::sim::{self, SimArgs};
 use crate::tools::{self, ENVOY_BIN, KUBECTL_BIN, REPRISE_BIN, REPRISE_FILTER, Tools, on_path};
 use crate::{repo, tidy};
@@ -22,6 +23,8 @@ pub enum Step {
     Wasm,
     /// The filter, `reprise` and the till.
     Build,
+    /// What is handed out, with its checks.
+    Dist,
     /// The simulator: its own tests, scenarios, regressions and many seeds.
     Sim,
     /// End to end on real Envoy.
@@ -34,11 +37,12 @@ pub enum Step {
     Tidy,
 }
 
-const TEST: [Step; 9] = [
+const TEST: [Step; 10] = [
     Step::Units,
     Step::Examples,
     Step::Wasm,
     Step::Build,
+    Step::Dist,
     Step::Sim,
     Step::E2e,
     Step::Chaos,
@@ -74,6 +78,7 @@ impl Step {
             Self::Examples => "examples",
             Self::Wasm => "wasm",
             Self::Build => "build",
+            Self::Dist => "dist",
             Self::Sim => "sim",
             Self::E2e => "e2e",
             Self::Chaos => "chaos",
@@ -88,6 +93,7 @@ impl Step {
             Self::Examples => run(repo::cargo().args(["test", "--quiet", "--doc"]).args(NATIVE)),
             Self::Wasm => wasm(),
             Self::Build => build(),
+            Self::Dist => dist::run(&DistArgs { machines: vec![Machine::Amd64] }),
             Self::Sim => simulate(),
             Self::E2e => e2e(),
             Self::Chaos => chaos(),

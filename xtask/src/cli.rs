@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::chaos::ChaosArgs;
 use crate::demo::DemoArgs;
+use crate::dist::DistArgs;
 use crate::fuzz::FuzzArgs;
 use crate::mutants::MutantsArgs;
 use crate::sim::SimArgs;
@@ -29,6 +30,8 @@ pub enum Task {
     Test(TestArgs),
     /// Build the filter into target/filter/reprise_filter.wasm.
     BuildFilter,
+    /// Build all that is handed out into target/dist/, with images, checksums and materials.
+    Dist(DistArgs),
     /// Check formats, lints and tidiness, then run `test`.
     Ci(CiArgs),
     /// Check dependency edges, sources, and that the documentation names what exists.

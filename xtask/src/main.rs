@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use xtask::cli::{Cli, Task};
-use xtask::{chaos, checks, demo, fuzz, mutants, sim, tidy, tools, up};
+use xtask::{chaos, checks, demo, dist, fuzz, mutants, sim, tidy, tools, up};
 
 fn main() -> ExitCode {
     match run(Cli::parse().task) {
@@ -27,6 +27,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Tidy => tidy::run()?,
         Task::Sim(args) => sim::run(&args)?,
         Task::Mutants(args) => mutants::run(&args)?,
+        Task::Dist(args) => dist::run(&args)?,
         Task::Fuzz(args) => fuzz::fuzz(&args)?,
         Task::BuildFilter => {
             let filter = tools::build_filter()?;

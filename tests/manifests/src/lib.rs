@@ -2,8 +2,15 @@
 //! the types of its kind, and what one object says of another against all that was rendered.
 
 pub mod builtin;
+pub mod envoy_gateway;
 pub mod gateway_api;
-pub mod istio;
+    let known = [
+        builtin::problems,
+        gateway_api::problems,
+        envoy_gateway::problems,
+        istio::problems,
+        prometheus::problems,
+    ];
 pub mod strict;
 mod values;
 
@@ -76,9 +83,20 @@ pub fn parse(yaml: &str) -> Result<Vec<Manifest>> {
 
 /// What is wrong with one object. An object of a kind that nobody here knows is a problem.
 pub fn problems(manifest: &Manifest) -> Vec<String> {
+<<<<<<< HEAD
     let known = [builtin::problems, gateway_api::problems, istio::problems];
+=======
+    let known =
+        [builtin::problems, gateway_api::problems, envoy_gateway::problems, prometheus::problems];
+>>>>>>> gateway
     let found = known.iter().find_map(|problems| problems(manifest));
     let unknown = || vec![format!("{} is a kind that is not checked", manifest.api_version)];
     let own = found.unwrap_or_else(unknown);
     own.into_iter().map(|problem| format!("{manifest}: {problem}")).collect()
+}
+
+/// What is wrong between the objects of one rendering, or of several that are applied together:
+/// names, ports and selectors that lead nowhere.
+pub fn problems_between(manifests: &[Manifest]) -> Vec<String> {
+    references::problems(manifests)
 }

@@ -136,7 +136,7 @@ fn is_label_key(key: &str) -> bool {
 }
 
 /// A number with an optional fraction, and one of Kubernetes' suffixes or a decimal exponent.
-fn is_quantity(text: &str) -> bool {
+pub(crate) fn is_quantity(text: &str) -> bool {
     let number = text.trim_start_matches(['+', '-']);
     let at = number.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(number.len());
     let (digits, suffix) = number.split_at(at);

@@ -20,9 +20,8 @@ pub fn build_filter() -> Result<PathBuf> {
 pub fn build_panicking_filter() -> Result<PathBuf> {
     eprintln!("building reprise-filter that can be told to panic");
     let target = repo::target().join("panics");
-    run(repo::cargo()
-        .args(["build", "--quiet", "--package=reprise-filter", "--features=panic-on-demand"])
-        .args(["--profile=filter", "--target=wasm32-wasip1", "--target-dir"])
+    run(wasm_build("reprise-filter")
+        .args(["--quiet", "--features=panic-on-demand", "--target-dir"])
         .arg(&target))?;
     Ok(target.join("wasm32-wasip1/filter/reprise_filter.wasm"))
 }
@@ -33,16 +32,26 @@ pub fn build_probe_filter() -> Result<PathBuf> {
     build_wasm("host-calls-probe")
 }
 
+/// How a filter is built for Envoy.
+pub(crate) fn wasm_build(package: &str) -> Command {
+    let mut cargo = repo::cargo();
+    cargo.args(["build", "--profile=filter", "--target=wasm32-wasip1", "--package", package]);
+    cargo.arg("--config").arg(format!("target.wasm32-wasip1.rustflags={}", no_paths()));
+    cargo
+}
+
+/// The compiler's arguments, as TOML, that keep the paths of this machine out of what is built:
+/// panics name the place in the source, and the same source is to give the same bytes anywhere.
+pub(crate) fn no_paths() -> toml::Value {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    vec![remap(repo::root(), "/reprise"), remap(&home.join("registry/src"), "/crates")].into()
+}
+
 fn build_wasm(package: &str) -> Result<PathBuf> {
     eprintln!("building {package}");
-    run(repo::cargo().args([
-        "build",
-        "--quiet",
-        "--package",
-        package,
-        "--profile=filter",
-        "--target=wasm32-wasip1",
-    ]))?;
+    run(wasm_build(package).arg("--quiet"))?;
     let file = format!("{}.wasm", package.replace('-', "_"));
     let built = repo::target().join("wasm32-wasip1/filter").join(&file);
     let place = repo::root().join("target/filter").join(&file);
@@ -68,13 +77,9 @@ pub fn build_host_sim() -> Result<PathBuf> {
 /// all that is ever run otherwise. Only crates of this repository are built a second time.
 pub fn build_mutants() -> Result<(PathBuf, PathBuf)> {
     eprintln!("building the simulator and the filter with bugs planted");
-    let build = ["build", "--quiet", "--features=mutants"];
-    run(repo::cargo().args(build).args(["--release", "--package=host-sim"]))?;
-    run(repo::cargo().args(build).args([
-        "--package=reprise-filter",
-        "--profile=filter",
-        "--target=wasm32-wasip1",
-    ]))?;
+    let build = ["build", "--quiet", "--release", "--package=host-sim", "--features=mutants"];
+    run(repo::cargo().args(build))?;
+    run(wasm_build("reprise-filter").args(["--quiet", "--features=mutants"]))?;
     let place = |name: &str| repo::root().join("target/mutants").join(name);
     let (simulator, filter) = (place("host-sim"), place("reprise_filter.wasm"));
     lay(&repo::target().join("release/host-sim"), &simulator)?;
