@@ -10,6 +10,7 @@ pub mod ext4;
 pub mod host_calls;
 pub mod raw;
 pub mod roaming;
+pub mod rollout;
 pub mod scenario;
 
 pub use xtask::faults;
