@@ -52,7 +52,7 @@ pub struct Sites {
 }
 
 /// The binary `till`, which is built beside the tests by `cargo xtask test`.
-fn till_binary() -> Result<PathBuf> {
+pub fn till_binary() -> Result<PathBuf> {
     let mut dir = std::env::current_exe()?;
     dir.pop();
     dir.pop();

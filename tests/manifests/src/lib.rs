@@ -100,6 +100,7 @@ pub fn problems(manifest: &Manifest) -> Vec<String> {
 pub fn problems_between(manifests: &[Manifest]) -> Vec<String> {
     let mut problems = references::problems(manifests);
     problems.extend(promises::problems(manifests));
+    problems.extend(istio::across(manifests));
     problems
 }
 

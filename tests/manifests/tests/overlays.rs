@@ -6,8 +6,14 @@ use anyhow::{Result, ensure};
 use laid_out::LaidOut;
 
 /// Every overlay of a site. Each is checked together with what watches it.
-const OVERLAYS: [&str; 4] =
-    ["plain-envoy/edge", "plain-envoy/cloud", "envoy-gateway/edge", "envoy-gateway/cloud"];
+const OVERLAYS: [&str; 6] = [
+    "plain-envoy/edge",
+    "plain-envoy/cloud",
+    "envoy-gateway/edge",
+    "envoy-gateway/cloud",
+    "edge-istio",
+    "cloud-istio",
+];
 
 #[test]
 fn nothing_is_wrong_in_any_overlay() -> Result<()> {

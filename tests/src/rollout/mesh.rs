@@ -39,7 +39,10 @@ pub struct World {
 impl World {
     /// The port of this machine that stands for one of the pod's.
     pub fn port(&self, number: u16) -> Result<u16> {
-        self.ports.get(&number).copied().with_context(|| format!("nothing stands for port {number}"))
+        self.ports
+            .get(&number)
+            .copied()
+            .with_context(|| format!("nothing stands for port {number}"))
     }
 }
 
@@ -146,7 +149,9 @@ impl<'a> Mesh<'a> {
         let volume = volumes.iter().find(|volume| {
             let map = text(&volume["configMap"]["name"]);
             self.all.iter().any(|m| {
-                m.kind == "ConfigMap" && m.name == map && !m.at("/binaryData/reprise_filter.wasm").is_null()
+                m.kind == "ConfigMap"
+                    && m.name == map
+                    && !m.at("/binaryData/reprise_filter.wasm").is_null()
             })
         });
         let Some(volume) = volume else { return false };

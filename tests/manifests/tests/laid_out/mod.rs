@@ -1,13 +1,14 @@
 //! `k8s/` as it is handed out, with a stand-in for the filter.
+#![allow(dead_code, reason = "each test uses its part")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use manifests::{Manifest, render};
 
 pub struct LaidOut {
     k8s: PathBuf,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl LaidOut {
@@ -15,9 +16,14 @@ impl LaidOut {
         let dir = tempfile::tempdir()?;
         let filter = dir.path().join("reprise_filter.wasm");
         std::fs::write(&filter, b"\0asm\x01\0\0\0")?;
-        let k8s = dir.path().join("k8s");
+        let k8s = dir.path().join("target/dist/k8s");
         xtask::dist::lay_out_k8s(&filter, &k8s)?;
-        Ok(Self { k8s, _dir: dir })
+        Ok(Self { k8s, dir })
+    }
+
+    /// Where `target/dist/k8s` is.
+    pub fn workplace(&self) -> &Path {
+        self.dir.path()
     }
 
     /// What an overlay and `observability` make together.
