@@ -31,6 +31,7 @@ pub(crate) fn problems(manifests: &[Manifest]) -> Vec<String> {
             "HorizontalPodAutoscaler" => all.autoscaler(manifest),
             "ServiceMonitor" => all.service_monitor(manifest),
             "PodMonitor" => all.pod_monitor(manifest),
+            "Gateway" if manifest.group() != "gateway.networking.k8s.io" => Vec::new(),
             "Gateway"
             | "HTTPRoute"
             | "BackendTrafficPolicy"

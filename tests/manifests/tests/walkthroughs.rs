@@ -31,7 +31,7 @@ fn run(document: &str) -> Result<String> {
 #[test]
 fn the_commands_for_envoy_gateway_run_as_they_stand() -> Result<()> {
     let printed = run("docs/walkthrough-envoy-gateway.md")?;
-    ensure!(printed.lines().next() == Some("6"), "six HTTPRoutes: {printed}");
+    ensure!(printed.lines().next() == Some("5"), "five HTTPRoutes: {printed}");
     ensure!(printed.contains("image: registry.example/till:7"), "{printed}");
     Ok(())
 }
