@@ -13,7 +13,7 @@ const EXIT_USAGE: u8 = 2;
 
 /// Keeps the replay log of a service and the journal of its site's replica.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "reprise", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -97,6 +97,6 @@ sites_test! {
             ensure!(tests::labels(till, "s").await?.is_empty(), "a write has passed unnumbered");
         }
         let logs = sites.stack.dump_logs();
-        ensure!(logs.contains("replaced-by: unknown key"), "the log says why");
+        ensure!(logs.contains("plugin configuration: role: is required"), "the log says why");
     }
 }

@@ -16,7 +16,7 @@ pub use build::{
     build_filter, build_host_sim, build_mutants, build_panicking_filter, build_probe_filter,
     build_service, fingerprint,
 };
-pub(crate) use build::{no_paths, run, wasm_build};
+pub(crate) use build::{run, rustflags, wasm_build};
 pub use envoy::find_envoy;
 pub use fuzzer::cargo_fuzz;
 pub use kubectl::{KUBECTL_BIN, find_kubectl, kustomize};

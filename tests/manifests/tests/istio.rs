@@ -3,13 +3,20 @@
 use anyhow::{Context, Result, bail, ensure};
 use manifests::{Manifest, istio, problems, problems_between, render};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
-fn rendered(overlay: &str) -> Result<Vec<Manifest>> {
+/// `k8s/` as it is handed out, with a stand-in for the filter.
+fn laid_out() -> Result<(tempfile::TempDir, PathBuf)> {
     let dir = tempfile::tempdir()?;
     let filter = dir.path().join("reprise_filter.wasm");
     std::fs::write(&filter, b"\0asm")?;
     let k8s = dir.path().join("k8s");
     xtask::dist::lay_out_k8s(&filter, &k8s)?;
+    Ok((dir, k8s))
+}
+
+fn rendered(overlay: &str) -> Result<Vec<Manifest>> {
+    let (_dir, k8s) = laid_out()?;
     render(&k8s.join("overlays").join(overlay))
 }
 
@@ -340,5 +347,24 @@ fn a_filter_without_its_patch_is_found() -> Result<()> {
     let said = all_problems(&wrong);
     let words = "no EnvoyFilter replaces extensions.istio.io/wasmplugin/shop.reprise-guard";
     ensure!(said.iter().any(|problem| problem.contains(words)), "{said:?}");
+    Ok(())
+}
+
+#[test]
+fn the_overlay_of_the_walk_through_is_rendered_as_it_says() -> Result<()> {
+    let page = std::fs::read_to_string(xtask::repo::root().join("docs/walkthrough-istio.md"))?;
+    let (_, block) = page.split_once("```yaml\n").context("a block of YAML")?;
+    let (own, _) = block.split_once("```").context("its end")?;
+    let (_dir, k8s) = laid_out()?;
+    let overlay = k8s.join("overlays/my-edge");
+    std::fs::create_dir_all(&overlay)?;
+    std::fs::write(overlay.join("kustomization.yaml"), own)?;
+    let all = render(&overlay)?;
+    let found = all_problems(&all);
+    ensure!(found.is_empty(), "{}", found.join("\n"));
+    let text = serde_json::to_string(&all.iter().map(|m| &m.value).collect::<Vec<_>>())?;
+    for part in ["203.0.113.7", "registry.example/your-service:7", "registry.example/reprise/reprise:"] {
+        ensure!(text.contains(part), "{part} is nowhere");
+    }
     Ok(())
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::repo;
-use crate::tools::{no_paths, on_path, wasm_build};
+use crate::tools::{on_path, rustflags, wasm_build};
 
 /// A machine that `reprise` is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -65,12 +65,14 @@ pub(super) fn reprise(machine: Machine) -> Result<Built> {
     let triple = machine.triple();
     provide(triple)?;
     let mut cargo = repo::cargo();
-    cargo.args(["build", "--package=replay-service", "--profile=dist", "--target", triple]);
-    for (key, value) in [("rustflags", no_paths()), ("linker", "rust-lld".into())] {
+    cargo.args(["build", "--package=replay-service", "--release", "--target", triple]);
+    // The names of functions stay, for backtraces.
+    let rustflags = rustflags(&["-Cstrip=debuginfo"]);
+    for (key, value) in [("rustflags", rustflags), ("linker", "rust-lld".into())] {
         cargo.arg("--config").arg(format!("target.{triple}.{key}={value}"));
     }
     let packages = packages(&mut cargo)?;
-    Ok(Built { file: repo::target().join(triple).join("dist/reprise"), packages })
+    Ok(Built { file: repo::target().join(triple).join("release/reprise"), packages })
 }
 
 /// Sees to it that Rust has the standard library for a target.

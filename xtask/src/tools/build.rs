@@ -36,17 +36,19 @@ pub fn build_probe_filter() -> Result<PathBuf> {
 pub(crate) fn wasm_build(package: &str) -> Command {
     let mut cargo = repo::cargo();
     cargo.args(["build", "--profile=filter", "--target=wasm32-wasip1", "--package", package]);
-    cargo.arg("--config").arg(format!("target.wasm32-wasip1.rustflags={}", no_paths()));
+    cargo.arg("--config").arg(format!("target.wasm32-wasip1.rustflags={}", rustflags(&[])));
     cargo
 }
 
-/// The compiler's arguments, as TOML, that keep the paths of this machine out of what is built:
-/// panics name the place in the source, and the same source is to give the same bytes anywhere.
-pub(crate) fn no_paths() -> toml::Value {
+/// The compiler's arguments, as TOML, for what is handed out. They keep the paths of this machine
+/// out of it: panics name the place in the source, and the same source is to give the same bytes
+/// anywhere.
+pub(crate) fn rustflags(more: &[&str]) -> toml::Value {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    vec![remap(repo::root(), "/reprise"), remap(&home.join("registry/src"), "/crates")].into()
+    let paths = [remap(repo::root(), "/reprise"), remap(&home.join("registry/src"), "/crates")];
+    paths.into_iter().chain(more.iter().map(|&flag| flag.to_owned())).collect::<Vec<_>>().into()
 }
 
 fn build_wasm(package: &str) -> Result<PathBuf> {
