@@ -363,7 +363,9 @@ fn the_overlay_of_the_walk_through_is_rendered_as_it_says() -> Result<()> {
     let found = all_problems(&all);
     ensure!(found.is_empty(), "{}", found.join("\n"));
     let text = serde_json::to_string(&all.iter().map(|m| &m.value).collect::<Vec<_>>())?;
-    for part in ["203.0.113.7", "registry.example/your-service:7", "registry.example/reprise/reprise:"] {
+    for part in
+        ["203.0.113.7", "registry.example/your-service:7", "registry.example/reprise/reprise:"]
+    {
         ensure!(text.contains(part), "{part} is nowhere");
     }
     Ok(())
