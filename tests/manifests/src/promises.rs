@@ -44,10 +44,11 @@ fn one_reprise(manifests: &[Manifest]) -> Vec<String> {
     for manifest in manifests {
         let of_reprise = |name: &Value| name.as_str() == Some("reprise");
         match manifest.kind.as_str() {
-            "StatefulSet" if manifest.name == "reprise" => {
-                if manifest.at("/spec/replicas").as_u64() != Some(1) {
-                    problems.push(format!("{manifest}: there is one, always"));
-                }
+            "StatefulSet"
+                if manifest.name == "reprise"
+                    && manifest.at("/spec/replicas").as_u64() != Some(1) =>
+            {
+                problems.push(format!("{manifest}: there is one, always"));
             }
             "HorizontalPodAutoscaler" if of_reprise(manifest.at("/spec/scaleTargetRef/name")) => {
                 problems.push(format!("{manifest}: reprise is never scaled"));

@@ -190,11 +190,9 @@ impl All<'_> {
         let Some(pod) = found else {
             return vec![format!("there is nothing to scale: {target}")];
         };
-        if !pod.of.at("/spec/replicas").is_null()
-            && pod.of.at("/spec/replicas").as_u64() != manifest.at("/spec/minReplicas").as_u64()
-        {
-            problems
-                .push(format!("{} asks for another number of replicas than minReplicas", pod.of));
+        if !pod.of.at("/spec/replicas").is_null() {
+            // Each time it is applied it would undo what the autoscaler has done.
+            problems.push(format!("{} says how many, which the autoscaler says", pod.of));
         }
         for metric in list(manifest.at("/spec/metrics")) {
             let wanted = &metric["containerResource"]["container"];

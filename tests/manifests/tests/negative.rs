@@ -172,6 +172,12 @@ fn built_in() -> Vec<Case> {
         ),
         case(
             PLAIN_EDGE,
+            ("Deployment", "gateway"),
+            Set("/spec/replicas", json!(2)),
+            "which the autoscaler says",
+        ),
+        case(
+            PLAIN_EDGE,
             ("ServiceMonitor", "reprise"),
             Set("/spec/endpoints/0/port", json!("metrics")),
             "no Service that it picks has a port \"metrics\"",
