@@ -270,7 +270,9 @@ fn the_filters_are_configured_as_the_measured_ones() -> Result<()> {
         let name = if theirs == "clients" { "reprise.gateway" } else { "reprise.guard" };
         let ours = chain.iter().find(|f| f["name"] == name).context("no filter")?;
         let ours = &ours["typed_config"]["config"];
-        ensure!(ours["configuration"]["value"] == wanted, "{theirs}: {}", ours["configuration"]);
+        let text = ours["configuration"]["value"].as_str().context("a text")?;
+        let own: Value = serde_json::from_str(text)?;
+        ensure!(own == wanted, "{theirs}: {own} instead of {wanted}");
         let mut problems = Vec::new();
         let mut rest = without(filter, &["configuration"]);
         rest["vm_config"]["code"]["local"]["filename"] = "/filter.wasm".into();
