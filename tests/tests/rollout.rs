@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tests::rollout::{edge_and_cloud, overlay};
-use tests::{DETECT_MS, Sites, sites_test};
+use tests::{DETECT_MS, sites_test};
 use xtask::stack::{Places, Process, StackOptions};
 
 /// Both overlays, rendered once.

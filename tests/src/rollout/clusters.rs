@@ -66,14 +66,10 @@ fn hosts(mesh: &Mesh<'_>) -> Result<Vec<Host>> {
         let host = format!("{}.shop.svc.cluster.local", service.name);
         for one in items(service.at("/spec/ports")) {
             let (number, name) = (port(&one["port"]), text(&one["name"]));
-            let endpoint = |at| Endpoint { at, region: String::new(), labels: json!({}) };
+            let endpoint =
+                |at| Endpoint { at, region: String::new(), labels: json!({}) };
             let endpoints: Vec<_> = at(&host, number).map(endpoint).into_iter().collect();
-            all.push((
-                host.clone(),
-                number,
-                name.starts_with("grpc") || name == "http2",
-                endpoints,
-            ));
+            all.push((host.clone(), number, name.starts_with("grpc") || name == "http2", endpoints));
         }
     }
     for entry in mesh.kind("ServiceEntry") {
@@ -90,13 +86,13 @@ fn hosts(mesh: &Mesh<'_>) -> Result<Vec<Host>> {
             let own = &endpoint["ports"][text(&one["name"])];
             let number = port(if own.is_null() { &one["number"] } else { own });
             let address = text(&endpoint["address"]);
-            endpoints.push(Endpoint {
-                at: at(address, number)
-                    .with_context(|| format!("nothing stands for {address}:{number}"))?,
-                region: text(&endpoint["locality"]).to_owned(),
-                labels: endpoint["labels"].clone(),
-            });
+            if let Some(at) = at(address, number) {
+                let region = text(&endpoint["locality"]).to_owned();
+                endpoints.push(Endpoint { at, region, labels: endpoint["labels"].clone() });
+            }
         }
+        let whole = items(&spec["endpoints"]).len();
+        ensure!([0, whole].contains(&endpoints.len()), "{entry}: nothing stands for some endpoints");
         let http2 = one["protocol"] == "HTTP2";
         all.push((text(host).to_owned(), port(&one["number"]), http2, endpoints));
     }

@@ -103,8 +103,10 @@ fn replaced(all: &[Manifest], plugin: &Manifest) -> Vec<String> {
         if allowed["proxy_on_request_headers"].is_null() {
             wrong("it allows everything, or not even requests");
         }
-        if config["configuration"]["value"]["role"].is_null() {
-            wrong("it has no configuration");
+        let own = text(&config["configuration"]["value"]);
+        let own: Value = serde_json::from_str(own).unwrap_or_default();
+        if own["role"].is_null() {
+            wrong("its configuration is not the filter's, as JSON in a text");
         }
         configs.push(config);
     }
