@@ -10,6 +10,7 @@ pub mod ext4;
 pub mod host_calls;
 pub mod raw;
 pub mod roaming;
+pub mod rollout;
 pub mod scenario;
 
 pub use xtask::faults;
@@ -51,7 +52,7 @@ pub struct Sites {
 }
 
 /// The binary `till`, which is built beside the tests by `cargo xtask test`.
-fn till_binary() -> Result<PathBuf> {
+pub fn till_binary() -> Result<PathBuf> {
     let mut dir = std::env::current_exe()?;
     dir.pop();
     dir.pop();

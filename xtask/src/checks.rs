@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::chaos::{self, ChaosArgs};
 use crate::dist::{self, DistArgs, Machine};
 use crate::sim::{self, SimArgs};
-use crate::tools::{self, ENVOY_BIN, REPRISE_BIN, REPRISE_FILTER, Tools, on_path};
+use crate::tools::{self, ENVOY_BIN, KUBECTL_BIN, REPRISE_BIN, REPRISE_FILTER, Tools, on_path};
 use crate::{repo, tidy};
 
 /// A step of `test`.
@@ -109,7 +109,8 @@ const NATIVE: [&str; 5] = [
 ];
 
 fn units() -> Result<()> {
-    run(runner().args(NATIVE))
+    // One that has to be installed first is installed once, not by each test that wants it.
+    run(runner().args(NATIVE).env(KUBECTL_BIN, tools::find_kubectl()?))
 }
 
 fn wasm() -> Result<()> {

@@ -24,3 +24,4 @@ pub mod stack;
 pub mod tidy;
 pub mod tools;
 pub mod up;
+pub mod walkthrough;

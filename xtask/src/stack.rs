@@ -41,12 +41,12 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 pub use bare::Bare;
-pub use options::{BareOptions, Mirror, SessionSource, StackOptions};
+pub use files::{Guards, Places, Second};
+pub use options::{BareOptions, Configs, Mirror, SessionSource, StackOptions};
 pub use ports::PortBlock;
 pub use times::Times;
 
 use crate::tools::Tools;
-use files::{Places, Second};
 use process::{Child, Spec, wait_exit};
 
 /// How long an ordered end may take before it is forced.
@@ -65,6 +65,10 @@ pub enum Process {
     CloudReprise,
     /// As the edge's Envoy, beside it: only with [`StackOptions::second_gateway`].
     SecondEnvoy,
+    /// The secondary's guard in an Envoy of its own: only with [`StackOptions::configs`].
+    EdgeGuard,
+    /// The primary's guard in an Envoy of its own: only with [`StackOptions::configs`].
+    CloudGuard,
 }
 
 impl Process {
@@ -80,6 +84,8 @@ impl Process {
             Self::EdgeReprise => "edge-reprise",
             Self::CloudReprise => "cloud-reprise",
             Self::SecondEnvoy => "second-envoy",
+            Self::EdgeGuard => "edge-guard",
+            Self::CloudGuard => "cloud-guard",
         }
     }
 }
@@ -97,6 +103,8 @@ pub struct Stack {
     pub delivery: SocketAddr,
     /// Where clients of the second Envoy go, and its admin page.
     pub second: Option<(SocketAddr, SocketAddr)>,
+    /// Where the guards are that stand in Envoys of their own.
+    pub guards: Option<Guards>,
     /// The edge Envoy's admin page.
     pub edge_admin: SocketAddr,
     /// The cloud Envoy's admin page.
@@ -141,7 +149,7 @@ impl Stack {
         };
         files::write(&options, &places, &tools.filter)?;
         let stack = Self::placed(&places, options.data.clone(), ports);
-        for process in Process::ALL.into_iter().chain(places.second.map(|_| Process::SecondEnvoy)) {
+        for process in stack.parts() {
             let spec = spec(process, &options, tools, &places);
             stack.children().insert(process, Child::spawn(&spec)?);
             // The two reprise first, then the Envoys that connect to them.
@@ -151,9 +159,7 @@ impl Stack {
                     stack.ready(Process::CloudReprise).await?;
                     stack.ready(Process::EdgeReprise).await?;
                 }
-                Process::CloudEnvoy | Process::EdgeEnvoy | Process::SecondEnvoy => {
-                    stack.ready(process).await?;
-                }
+                _ => stack.ready(process).await?,
             }
         }
         // A replica may be away when a stack starts, so this is awaited but not demanded.
@@ -169,6 +175,7 @@ impl Stack {
             guard_secondary: local(places.guard_secondary),
             delivery: local(places.delivery),
             second: places.second.map(|s| (local(s.clients), local(s.admin))),
+            guards: places.guards,
             edge_admin: local(places.edge_admin),
             cloud_admin: local(places.cloud_admin),
             log_grpc: local(places.log_grpc),
@@ -180,6 +187,18 @@ impl Stack {
             elders: Mutex::default(),
             _ports: ports,
         }
+    }
+
+    /// What this stack is made of, in the order in which it is started.
+    fn parts(&self) -> Vec<Process> {
+        let guards = self.guards.map(|_| [Process::CloudGuard, Process::EdgeGuard]);
+        let [cloud_reprise, edge_reprise, envoys @ ..] = Process::ALL;
+        [cloud_reprise, edge_reprise]
+            .into_iter()
+            .chain(guards.into_iter().flatten())
+            .chain(envoys)
+            .chain(self.second.map(|_| Process::SecondEnvoy))
+            .collect()
     }
 
     /// Kills a process as a crash would (SIGKILL) and waits until it is gone.
@@ -243,10 +262,7 @@ impl Stack {
     /// Ends everything in order: the Envoys, then what they report to.
     pub async fn shutdown(&self) -> Result<()> {
         self.elders().clear();
-        if self.second.is_some() {
-            self.terminate(Process::SecondEnvoy).await?;
-        }
-        for process in Process::ALL.into_iter().rev() {
+        for process in self.parts().into_iter().rev() {
             self.terminate(process).await?;
         }
         Ok(())
@@ -331,7 +347,13 @@ impl Stack {
             Process::EdgeReprise => self.log_admin,
             Process::CloudReprise => self.journal_admin,
             Process::SecondEnvoy => self.second.context("there is no second Envoy")?.1,
+            Process::EdgeGuard => local(self.own_guards()?.secondary_admin),
+            Process::CloudGuard => local(self.own_guards()?.primary_admin),
         })
+    }
+
+    fn own_guards(&self) -> Result<Guards> {
+        self.guards.context("the guards are not in Envoys of their own")
     }
 
     async fn ready(&self, process: Process) -> Result<()> {
@@ -342,6 +364,8 @@ impl Stack {
             }
             Process::CloudEnvoy => ("/ready", vec![self.cloud]),
             Process::SecondEnvoy => ("/ready", self.second.iter().map(|(c, _)| *c).collect()),
+            Process::EdgeGuard => ("/ready", vec![self.guard_secondary]),
+            Process::CloudGuard => ("/ready", vec![local(self.own_guards()?.primary)]),
             Process::EdgeReprise => ("/healthz", vec![self.log_grpc]),
             Process::CloudReprise => ("/healthz", vec![self.journal_grpc]),
         };
@@ -375,6 +399,14 @@ fn places(options: &StackOptions, ports: &mut PortBlock) -> Result<Places> {
         log_admin: ports.take()?,
         journal_grpc: ports.take()?,
         journal_admin: ports.take()?,
+        guards: match options.configs {
+            None => None,
+            Some(_) => Some(Guards {
+                secondary_admin: ports.take()?,
+                primary: ports.take()?,
+                primary_admin: ports.take()?,
+            }),
+        },
         second: match options.second_gateway {
             false => None,
             true => Some(Second {
@@ -398,6 +430,12 @@ fn spec(process: Process, options: &StackOptions, tools: &Tools, places: &Places
         Process::EdgeEnvoy => envoy("edge.yaml", places.edge_admin),
         Process::CloudEnvoy => envoy("cloud.yaml", places.cloud_admin),
         Process::SecondEnvoy => envoy("second.yaml", places.second.map_or(0, |s| s.admin)),
+        Process::EdgeGuard => {
+            envoy("edge-guard.yaml", places.guards.map_or(0, |g| g.secondary_admin))
+        }
+        Process::CloudGuard => {
+            envoy("cloud-guard.yaml", places.guards.map_or(0, |g| g.primary_admin))
+        }
         Process::EdgeReprise => {
             reprise_spec(process.name(), tools, &config("edge.toml"), &options.data)
         }

@@ -8,6 +8,7 @@ mod edges;
 mod shown;
 mod sources;
 mod times;
+mod walkthroughs;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ pub fn run() -> Result<()> {
     problems.extend(docs::check(&tree)?);
     problems.extend(shown::check(&tree)?);
     problems.extend(times::check(&tree)?);
+    problems.extend(walkthroughs::check(&tree)?);
     for problem in &problems {
         eprintln!("tidy: {problem}");
     }

@@ -3,6 +3,7 @@
 mod build;
 mod envoy;
 mod fuzzer;
+mod kubectl;
 mod previous;
 mod venv;
 mod wasm_tests;
@@ -19,6 +20,7 @@ pub use build::{
 pub(crate) use build::{run, rustflags, wasm_build};
 pub use envoy::find_envoy;
 pub use fuzzer::cargo_fuzz;
+pub use kubectl::{KUBECTL_BIN, find_kubectl, kustomize};
 pub use previous::{REPRISE_PREVIOUS, Release, build_previous, previous_release};
 pub use wasm_tests::{node_directory, wasm_test_runner};
 
@@ -66,11 +68,15 @@ fn built() -> Result<(PathBuf, PathBuf)> {
         Some(path) => path,
         None => build_service()?,
     };
-    let filter = match named(REPRISE_FILTER)? {
-        Some(path) => path,
-        None => build_filter()?,
-    };
-    Ok((reprise, filter))
+    Ok((reprise, find_filter()?))
+}
+
+/// The filter that the environment names, or else one that is built now.
+pub fn find_filter() -> Result<PathBuf> {
+    match named(REPRISE_FILTER)? {
+        Some(path) => Ok(path),
+        None => build_filter(),
+    }
 }
 
 /// The file that an environment variable names, if it is set.

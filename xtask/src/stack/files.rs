@@ -12,28 +12,57 @@ use super::times::{DETECT_MS_MIN, Times};
 
 /// The ports that a stack listens on, all on 127.0.0.1, and the way to the primary's guard.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Places {
-    pub(super) clients: u16,
-    pub(super) delivery: u16,
-    pub(super) guard_secondary: u16,
-    pub(super) guard_primary: u16,
-    pub(super) primary_via: SocketAddr,
-    pub(super) edge_admin: u16,
-    pub(super) cloud_admin: u16,
-    pub(super) log_grpc: u16,
-    pub(super) log_admin: u16,
-    pub(super) journal_grpc: u16,
-    pub(super) journal_admin: u16,
-    pub(super) second: Option<Second>,
+pub struct Places {
+    /// Where clients go.
+    pub clients: u16,
+    /// Where the log delivers.
+    pub delivery: u16,
+    /// The secondary's guard.
+    pub guard_secondary: u16,
+    /// Where the cloud's Envoy listens for the edge.
+    pub guard_primary: u16,
+    /// The edge's way there.
+    pub primary_via: SocketAddr,
+    /// The edge Envoy's admin page.
+    pub edge_admin: u16,
+    /// The cloud Envoy's admin page.
+    pub cloud_admin: u16,
+    /// gRPC of the edge's reprise.
+    pub log_grpc: u16,
+    /// The admin page of the edge's reprise.
+    pub log_admin: u16,
+    /// gRPC of the cloud's reprise.
+    pub journal_grpc: u16,
+    /// The admin page of the cloud's reprise.
+    pub journal_admin: u16,
+    /// The ports of a second Envoy at the edge.
+    pub second: Option<Second>,
+    /// The ports of guards in Envoys of their own.
+    pub guards: Option<Guards>,
 }
 
 /// The ports of a second Envoy at the edge.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Second {
-    pub(super) clients: u16,
-    pub(super) delivery: u16,
-    pub(super) guard_secondary: u16,
-    pub(super) admin: u16,
+pub struct Second {
+    /// Where clients go.
+    pub clients: u16,
+    /// Its own way for deliveries, which nobody uses.
+    pub delivery: u16,
+    /// Its own guard.
+    pub guard_secondary: u16,
+    /// Its admin page.
+    pub admin: u16,
+}
+
+/// The ports of guards in Envoys of their own, beside those that every stack has.
+#[derive(Debug, Clone, Copy)]
+pub struct Guards {
+    /// The admin page of the secondary's.
+    pub secondary_admin: u16,
+    /// The primary's guard, where the cloud's Envoy finds it.
+    pub primary: u16,
+    /// The admin page of the primary's.
+    pub primary_admin: u16,
 }
 
 impl Second {
@@ -58,6 +87,12 @@ const ROUTE_HEADER: &str = "x-reprise-route";
 pub(super) fn write(options: &StackOptions, places: &Places, filter: &Path) -> Result<()> {
     if options.detect_ms < DETECT_MS_MIN {
         bail!("the detection time must be at least {DETECT_MS_MIN} ms");
+    }
+    if let Some(configs) = options.configs {
+        for (name, text) in configs(options, places, filter)? {
+            put(&options.data, &name, &text)?;
+        }
+        return Ok(());
     }
     for (name, text) in [
         ("edge.yaml", edge_yaml(options, places, filter)?),

@@ -23,6 +23,7 @@ fn as_they_stand() -> Places {
         journal_grpc: 7500,
         journal_admin: 7501,
         second: None,
+        guards: None,
     }
 }
 

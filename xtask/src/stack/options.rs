@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::Process;
+use super::{Places, Process};
+
+/// Makes the files of a stack, by name. The same names as ours, and `edge-guard.yaml` and
+/// `cloud-guard.yaml` for the guards, which then have Envoys of their own.
+pub type Configs = fn(&StackOptions, &Places, filter: &Path) -> Result<BTreeMap<String, String>>;
 
 /// Where the session key of a request comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +128,8 @@ pub struct StackOptions {
     pub journal_extra: toml::Table,
     /// Merged into the top of both reprises' configurations.
     pub reprise_extra: toml::Table,
+    /// Configurations that are made elsewhere than from our templates.
+    pub configs: Option<Configs>,
     /// Environment variables of single processes.
     pub env: BTreeMap<Process, Vec<(String, String)>>,
 }
@@ -152,6 +159,7 @@ impl StackOptions {
             log_extra: toml::Table::new(),
             journal_extra: toml::Table::new(),
             reprise_extra: toml::Table::new(),
+            configs: None,
             env: BTreeMap::new(),
         }
     }

@@ -50,8 +50,10 @@ pub(super) async fn healthy(admin: SocketAddr, guards: &[SocketAddr], limit: Dur
             let clusters = http::get(admin, "/clusters").await;
             let clusters = clusters.map(|answer| answer.text()).unwrap_or_default();
             let healthy = |guard| {
-                let line = format!("primary-first::{guard}::health_flags::healthy");
-                clusters.lines().any(|found| found == line)
+                let line = format!("::{guard}::health_flags::healthy");
+                clusters
+                    .lines()
+                    .any(|found| found.contains("primary-first") && found.ends_with(&line))
             };
             if guards.iter().all(healthy) {
                 return;

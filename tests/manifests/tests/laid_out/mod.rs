@@ -1,0 +1,35 @@
+//! `k8s/` as it is handed out, with a stand-in for the filter.
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use manifests::{Manifest, render};
+
+pub struct LaidOut {
+    k8s: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl LaidOut {
+    pub fn new() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let filter = dir.path().join("reprise_filter.wasm");
+        std::fs::write(&filter, b"\0asm\x01\0\0\0")?;
+        let k8s = dir.path().join("target/dist/k8s");
+        xtask::dist::lay_out_k8s(&filter, &k8s)?;
+        Ok(Self { k8s, dir })
+    }
+
+    /// Where `target/dist/k8s` is.
+    pub fn workplace(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What an overlay and `observability` make together.
+    pub fn render(&self, overlay: &str) -> Result<Vec<Manifest>> {
+        let mut manifests = render(&self.k8s.join("overlays").join(overlay))?;
+        manifests.extend(render(&self.k8s.join("overlays/observability"))?);
+        Ok(manifests)
+    }
+}

@@ -1,0 +1,84 @@
+//! Both clusters of a site on this machine.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Result;
+use manifests::Manifest;
+use xtask::stack::{Guards, Places, StackOptions};
+
+use super::mesh::{Istio, Mesh, World};
+use super::reprise;
+
+/// Renders an overlay with a filter, as `cargo xtask dist` lays it out.
+pub fn overlay(name: &str, filter: &Path) -> Result<Vec<Manifest>> {
+    let dir = tempfile::tempdir()?;
+    xtask::dist::lay_out_k8s(filter, dir.path())?;
+    manifests::render(&dir.path().join("overlays").join(name))
+}
+
+/// The files of a stack from what was rendered for the edge and for the cloud.
+pub fn edge_and_cloud(
+    edge: &[Manifest],
+    cloud: &[Manifest],
+    options: &StackOptions,
+    places: &Places,
+    filter: &Path,
+) -> Result<BTreeMap<String, String>> {
+    let guards = places.guards.unwrap_or(Guards { secondary_admin: 0, primary: 0, primary_admin: 0 });
+    let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let world = |admin: u16, hosts: &[(&str, u16, SocketAddr)], ports: &[(u16, u16)]| World {
+        hosts: hosts.iter().map(|(host, port, at)| (((*host).to_owned(), *port), *at)).collect(),
+        ports: ports.iter().copied().collect(),
+        admin,
+        filter: filter.to_owned(),
+        dir: options.data.clone(),
+        istio: Istio::V1_28,
+    };
+    let shop = "shop.shop.svc.cluster.local";
+    let reprise = "reprise.shop.svc.cluster.local";
+    let gateway = world(
+        places.edge_admin,
+        &[
+            ("cloud.shop.example", 8443, places.primary_via),
+            (shop, 8080, local(places.guard_secondary)),
+            (reprise, 7400, local(places.log_grpc)),
+        ],
+        &[(8443, places.clients), (7402, places.delivery)],
+    );
+    let secondary = world(
+        guards.secondary_admin,
+        &[("127.0.0.1", 8080, options.secondary), (reprise, 7400, local(places.log_grpc))],
+        &[(8080, places.guard_secondary)],
+    );
+    let ingress = world(
+        places.cloud_admin,
+        &[(shop, 8080, local(guards.primary))],
+        &[(8443, places.guard_primary)],
+    );
+    let primary = world(
+        guards.primary_admin,
+        &[("127.0.0.1", 8080, options.primary), (reprise, 7400, local(places.journal_grpc))],
+        &[(8080, guards.primary)],
+    );
+    let mut files = BTreeMap::new();
+    for (file, all, workload, world) in [
+        ("edge.yaml", edge, "shop-gateway", &gateway),
+        ("edge-guard.yaml", edge, "shop", &secondary),
+        ("cloud.yaml", cloud, "shop-ingress", &ingress),
+        ("cloud-guard.yaml", cloud, "shop", &primary),
+    ] {
+        let envoy = Mesh::of(all, workload, world)?.envoy()?;
+        files.insert(file.to_owned(), serde_json::to_string_pretty(&envoy)?);
+    }
+    for (site, all, grpc, admin) in [
+        ("edge", edge, places.log_grpc, places.log_admin),
+        ("cloud", cloud, places.journal_grpc, places.journal_admin),
+    ] {
+        let data = options.data.join(site).display().to_string();
+        let here = reprise::Here { grpc, admin, delivery: places.delivery, data };
+        files.insert(format!("{site}.toml"), reprise::config(all, &here)?);
+    }
+    Ok(files)
+}
