@@ -45,14 +45,15 @@ impl Rendered {
             dir: self.dir.path().to_owned(),
             istio,
         };
-        Mesh::of(all, workload, &world)?.envoy()
+        Mesh::of(all, workload, &world)?.resources()
     }
 }
 
 /// A file that runs as it stands.
 fn measured(name: &str) -> Result<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy-configs").join(name);
-    Ok(serde_saphyr::from_str(&std::fs::read_to_string(path)?)?)
+    let file: Value = serde_saphyr::from_str(&std::fs::read_to_string(path)?)?;
+    Ok(file["static_resources"].clone())
 }
 
 fn named<'a>(all: &'a Value, name: &str) -> Result<&'a Value> {
@@ -61,11 +62,11 @@ fn named<'a>(all: &'a Value, name: &str) -> Result<&'a Value> {
 }
 
 fn listener<'a>(envoy: &'a Value, name: &str) -> Result<&'a Value> {
-    named(&envoy["static_resources"]["listeners"], name)
+    named(&envoy["listeners"], name)
 }
 
 fn cluster<'a>(envoy: &'a Value, name: &str) -> Result<&'a Value> {
-    named(&envoy["static_resources"]["clusters"], name)
+    named(&envoy["clusters"], name)
 }
 
 fn manager(listener: &Value) -> &Value {

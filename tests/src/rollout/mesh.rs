@@ -83,18 +83,37 @@ impl<'a> Mesh<'a> {
         Ok(Mesh { all, role, world, template })
     }
 
-    /// The configuration of its Envoy.
-    pub fn envoy(&self) -> Result<Value> {
-        let mut config = json!({
-            "node": {"id": self.label("app"), "cluster": "shop"},
+    /// All that istiod sends its Envoy.
+    pub fn resources(&self) -> Result<Value> {
+        let (listeners, clusters) = (listeners::all(self)?, clusters::all(self)?);
+        let mut sent = json!({"listeners": listeners, "clusters": clusters});
+        self.read_the_file(&mut sent)?;
+        Ok(sent)
+    }
+
+    /// The configuration that its Envoy starts with. As from istiod, the clusters come first and
+    /// have had their first health checks before there are listeners.
+    pub fn bootstrap(&self) -> Result<Value> {
+        let sent = self.resources()?;
+        let app = self.label("app");
+        let file = |what: &str, kind: &str| -> Result<Value> {
+            let mut all = sent[what].clone();
+            for resource in all.as_array_mut().into_iter().flatten() {
+                resource["@type"] = format!("type.googleapis.com/envoy.config.{kind}").into();
+            }
+            let path = self.world.dir.join(format!("{}-{app}-{what}.json", self.world.admin));
+            std::fs::write(&path, json!({"resources": all}).to_string())
+                .with_context(|| format!("write {}", path.display()))?;
+            Ok(json!({"path_config_source": {"path": path}, "resource_api_version": "V3"}))
+        };
+        Ok(json!({
+            "node": {"id": app, "cluster": "shop"},
             "admin": {"address": address(([127, 0, 0, 1], self.world.admin).into())},
-            "static_resources": {
-                "listeners": listeners::all(self)?,
-                "clusters": clusters::all(self)?,
+            "dynamic_resources": {
+                "cds_config": file("clusters", "cluster.v3.Cluster")?,
+                "lds_config": file("listeners", "listener.v3.Listener")?,
             },
-        });
-        self.read_the_file(&mut config)?;
-        Ok(config)
+        }))
     }
 
     /// Objects of a kind.

@@ -69,7 +69,7 @@ pub fn edge_and_cloud(
         ("cloud.yaml", cloud, "shop-ingress", &ingress),
         ("cloud-guard.yaml", cloud, "shop", &primary),
     ] {
-        let envoy = Mesh::of(all, workload, world)?.envoy()?;
+        let envoy = Mesh::of(all, workload, world)?.bootstrap()?;
         files.insert(file.to_owned(), serde_json::to_string_pretty(&envoy)?);
     }
     for (site, all, grpc, admin) in [
