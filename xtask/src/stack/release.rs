@@ -18,7 +18,11 @@ impl Stack {
                 child.spec_mut().program.clone_from(&release.reprise);
                 Ok(())
             }
-            Process::EdgeEnvoy | Process::CloudEnvoy | Process::SecondEnvoy => {
+            Process::EdgeEnvoy
+            | Process::CloudEnvoy
+            | Process::SecondEnvoy
+            | Process::EdgeGuard
+            | Process::CloudGuard => {
                 let config = child.spec().args.get(1).context("an Envoy without -c FILE")?;
                 put_filter(Path::new(config), &release.filter)
             }
