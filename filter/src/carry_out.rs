@@ -141,8 +141,8 @@ fn upstream(cluster: &str) -> Cow<'_, str> {
     if !cluster.contains('|') || !cluster.is_ascii() || whole > 127 {
         return cluster.into();
     }
-    let [whole, name, authority] = [whole, name, authority]
-        .map(|length| u8::try_from(length).map_or('\0', char::from));
+    let [whole, name, authority] =
+        [whole, name, authority].map(|length| u8::try_from(length).map_or('\0', char::from));
     format!("\n{whole}\n{name}{cluster}\x12{authority}{AUTHORITY}").into()
 }
 

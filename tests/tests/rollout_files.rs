@@ -6,8 +6,8 @@ use manifests::Manifest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tests::rollout::{Istio, Mesh, World, overlay};
 use tempfile::TempDir;
+use tests::rollout::{Istio, Mesh, World, overlay};
 
 /// A rendering with something in the filter's place: nothing here runs.
 struct Rendered {
@@ -33,9 +33,10 @@ impl Rendered {
             ("reprise.shop.svc.cluster.local", 7400),
             ("127.0.0.1", 8080),
         ];
-        let hosts = hosts.iter().zip(1..).map(|((host, port), at)| {
-            (((*host).to_owned(), *port), ([127, 0, 0, 1], at).into())
-        });
+        let hosts = hosts
+            .iter()
+            .zip(1..)
+            .map(|((host, port), at)| (((*host).to_owned(), *port), ([127, 0, 0, 1], at).into()));
         let ports = BTreeMap::from([(8443, 8443), (7402, 7402), (8080, 8080)]);
         let world = World {
             hosts: hosts.collect(),
@@ -185,7 +186,8 @@ fn the_routes_are_the_measured_ones_in_their_order() -> Result<()> {
             let ours = ours.get(index).context("fewer routes")?;
             let to = route["route"]["cluster"].take();
             if let Some(to) = to.as_str() {
-                route["route"]["cluster"] = format!("outbound|8080|{to}|replicas.shop.internal").into();
+                route["route"]["cluster"] =
+                    format!("outbound|8080|{to}|replicas.shop.internal").into();
             } else if let Some(route) = route.as_object_mut() {
                 route.remove("route");
             }
@@ -225,7 +227,9 @@ fn the_clusters_have_the_measured_checks_limits_and_order_of_replicas() -> Resul
     let guard = rendered.envoy(&rendered.edge, "shop", Istio::V1_28)?;
     let edge = measured("edge.yaml")?;
     let mut problems = Vec::new();
-    for name in ["primary-first", "secondary-first", "primary-only", "primary-guard", "secondary-guard"] {
+    for name in
+        ["primary-first", "secondary-first", "primary-only", "primary-guard", "secondary-guard"]
+    {
         let ours = cluster(&gateway, &format!("outbound|8080|{name}|replicas.shop.internal"))?;
         let theirs = cluster(&edge, name)?;
         same_cluster(theirs, ours, name, &mut problems);
@@ -255,19 +259,42 @@ fn the_filters_are_configured_as_the_measured_ones() -> Result<()> {
     let rendered = Rendered::new()?;
     let log = "outbound|7400||reprise.shop.svc.cluster.local";
     for (file, theirs, all, workload, ours, changes) in [
-        ("edge.yaml", "clients", &rendered.edge, "shop-gateway", "0.0.0.0_8443", vec![("/replay_log/cluster", log)]),
-        ("edge.yaml", "guard-secondary", &rendered.edge, "shop", "virtualInbound", vec![("/journal/cluster", log), ("/service_cluster", "inbound|8080||")]),
-        ("cloud.yaml", "guard-primary", &rendered.cloud, "shop", "virtualInbound", vec![("/journal/cluster", log), ("/service_cluster", "inbound|8080||")]),
+        (
+            "edge.yaml",
+            "clients",
+            &rendered.edge,
+            "shop-gateway",
+            "0.0.0.0_8443",
+            vec![("/replay_log/cluster", log)],
+        ),
+        (
+            "edge.yaml",
+            "guard-secondary",
+            &rendered.edge,
+            "shop",
+            "virtualInbound",
+            vec![("/journal/cluster", log), ("/service_cluster", "inbound|8080||")],
+        ),
+        (
+            "cloud.yaml",
+            "guard-primary",
+            &rendered.cloud,
+            "shop",
+            "virtualInbound",
+            vec![("/journal/cluster", log), ("/service_cluster", "inbound|8080||")],
+        ),
     ] {
         let measured = measured(file)?;
-        let filter = &manager(listener(&measured, theirs)?)["http_filters"][0]["typed_config"]["config"];
+        let filter =
+            &manager(listener(&measured, theirs)?)["http_filters"][0]["typed_config"]["config"];
         let text = filter["configuration"]["value"].as_str().context("a text")?;
         let mut wanted: Value = serde_json::from_str(text)?;
         for (pointer, value) in changes {
             *wanted.pointer_mut(pointer).context(pointer)? = value.into();
         }
         let envoy = rendered.envoy(all, workload, Istio::V1_28)?;
-        let chain = manager(listener(&envoy, ours)?)["http_filters"].as_array().context("filters")?;
+        let chain =
+            manager(listener(&envoy, ours)?)["http_filters"].as_array().context("filters")?;
         let name = if theirs == "clients" { "reprise.gateway" } else { "reprise.guard" };
         let ours = chain.iter().find(|f| f["name"] == name).context("no filter")?;
         let ours = &ours["typed_config"]["config"];
@@ -284,13 +311,15 @@ fn the_filters_are_configured_as_the_measured_ones() -> Result<()> {
 }
 
 #[test]
-fn in_every_istio_the_filter_stands_whole_behind_authorization_and_before_the_router() -> Result<()> {
+fn in_every_istio_the_filter_stands_whole_behind_authorization_and_before_the_router() -> Result<()>
+{
     let rendered = Rendered::new()?;
     let newer = as_traffic_extensions(&rendered)?;
     for (edge, istio) in
         [(&rendered.edge, Istio::V1_28), (&rendered.edge, Istio::V1_30), (&newer, Istio::V1_30)]
     {
-        let own = ["grpc_stats", "fault", "cors", "router"].map(|name| format!("envoy.filters.http.{name}"));
+        let own = ["grpc_stats", "fault", "cors", "router"]
+            .map(|name| format!("envoy.filters.http.{name}"));
         for (workload, name, filter) in [
             ("shop-gateway", "0.0.0.0_8443", Some("reprise.gateway")),
             ("shop-gateway", "0.0.0.0_7402", None),

@@ -5,6 +5,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 
 use crate::{Manifest, strict, values};
 
@@ -25,6 +26,8 @@ pub fn problems(manifest: &Manifest) -> Option<Vec<String>> {
         }
         ("networking.k8s.io/v1", "NetworkPolicy") => strict::built_in::<NetworkPolicy>(value),
         ("policy/v1", "PodDisruptionBudget") => strict::built_in::<PodDisruptionBudget>(value),
+        ("rbac.authorization.k8s.io/v1", "Role") => strict::built_in::<Role>(value),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding") => strict::built_in::<RoleBinding>(value),
         _ => return None,
     };
     problems.extend(values::metadata(manifest));

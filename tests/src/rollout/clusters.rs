@@ -66,10 +66,14 @@ fn hosts(mesh: &Mesh<'_>) -> Result<Vec<Host>> {
         let host = format!("{}.shop.svc.cluster.local", service.name);
         for one in items(service.at("/spec/ports")) {
             let (number, name) = (port(&one["port"]), text(&one["name"]));
-            let endpoint =
-                |at| Endpoint { at, region: String::new(), labels: json!({}) };
+            let endpoint = |at| Endpoint { at, region: String::new(), labels: json!({}) };
             let endpoints: Vec<_> = at(&host, number).map(endpoint).into_iter().collect();
-            all.push((host.clone(), number, name.starts_with("grpc") || name == "http2", endpoints));
+            all.push((
+                host.clone(),
+                number,
+                name.starts_with("grpc") || name == "http2",
+                endpoints,
+            ));
         }
     }
     for entry in mesh.kind("ServiceEntry") {
@@ -92,7 +96,10 @@ fn hosts(mesh: &Mesh<'_>) -> Result<Vec<Host>> {
             }
         }
         let whole = items(&spec["endpoints"]).len();
-        ensure!([0, whole].contains(&endpoints.len()), "{entry}: nothing stands for some endpoints");
+        ensure!(
+            [0, whole].contains(&endpoints.len()),
+            "{entry}: nothing stands for some endpoints"
+        );
         let http2 = one["protocol"] == "HTTP2";
         all.push((text(host).to_owned(), port(&one["number"]), http2, endpoints));
     }

@@ -39,7 +39,10 @@ pub struct World {
 impl World {
     /// The port of this machine that stands for one of the pod's.
     pub fn port(&self, number: u16) -> Result<u16> {
-        self.ports.get(&number).copied().with_context(|| format!("nothing stands for port {number}"))
+        self.ports
+            .get(&number)
+            .copied()
+            .with_context(|| format!("nothing stands for port {number}"))
     }
 }
 
@@ -164,7 +167,8 @@ impl<'a> Mesh<'a> {
         let volumes = items(&self.template["spec"]["volumes"]);
         let volume = volumes.iter().find(|volume| {
             let map = text(&volume["configMap"]["name"]);
-            let has = |m: &Manifest, part: &str| !m.at(&format!("/{part}/reprise_filter.wasm")).is_null();
+            let has =
+                |m: &Manifest, part: &str| !m.at(&format!("/{part}/reprise_filter.wasm")).is_null();
             let mut maps = self.all.iter().filter(|m| m.kind == "ConfigMap" && m.name == map);
             maps.any(|m| has(m, "binaryData") || has(m, "data"))
         });

@@ -96,7 +96,8 @@ pub fn listener(mesh: &Mesh<'_>, context: &str, number: u16, listener: &mut Valu
     for patch in patches(mesh, "HTTP_FILTER", context) {
         if here(patch)? {
             ensure!(patch["patch"]["operation"] == "REPLACE", "only REPLACE is known: {patch}");
-            let replaced = &patch["match"]["listener"]["filterChain"]["filter"]["subFilter"]["name"];
+            let replaced =
+                &patch["match"]["listener"]["filterChain"]["filter"]["subFilter"]["name"];
             for filter in filters.iter_mut().filter(|filter| filter["name"] == *replaced) {
                 *filter = patch["patch"]["value"].clone();
             }

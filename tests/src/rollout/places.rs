@@ -26,7 +26,8 @@ pub fn edge_and_cloud(
     places: &Places,
     filter: &Path,
 ) -> Result<BTreeMap<String, String>> {
-    let guards = places.guards.unwrap_or(Guards { secondary_admin: 0, primary: 0, primary_admin: 0 });
+    let guards =
+        places.guards.unwrap_or(Guards { secondary_admin: 0, primary: 0, primary_admin: 0 });
     let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let world = |admin: u16, hosts: &[(&str, u16, SocketAddr)], ports: &[(u16, u16)]| World {
         hosts: hosts.iter().map(|(host, port, at)| (((*host).to_owned(), *port), *at)).collect(),

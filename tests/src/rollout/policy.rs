@@ -24,8 +24,7 @@ pub fn filter(mesh: &Mesh<'_>) -> Result<Option<Value>> {
                 let ports = ports.iter().filter_map(|port| port.as_str()?.parse().ok());
                 // A port that nothing stands for here is nobody's.
                 let ports = ports.filter_map(|port: u16| mesh.world.port(port).ok());
-                let any: Vec<Value> =
-                    ports.map(|port| json!({"destination_port": port})).collect();
+                let any: Vec<Value> = ports.map(|port| json!({"destination_port": port})).collect();
                 if any.is_empty() {
                     continue;
                 }

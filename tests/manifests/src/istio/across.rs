@@ -98,7 +98,8 @@ fn routes(world: &World<'_>, service: &Manifest) -> Vec<String> {
     for rule in items(service.at("/spec/http")) {
         let at = |problem: String| format!("rule {}: {problem}", rule["name"]);
         if !rule["route"].is_null() && rule["retries"].is_null() {
-            problems.push(at("without retries of its own it gets Istio's, which repeat writes".into()));
+            problems
+                .push(at("without retries of its own it gets Istio's, which repeat writes".into()));
         }
         for route in items(&rule["route"]) {
             let to = &route["destination"];
@@ -107,10 +108,12 @@ fn routes(world: &World<'_>, service: &Manifest) -> Vec<String> {
                 problems.push(at(format!("nobody is {host}:{port}")));
             }
             if let Some(subset) = to["subset"].as_str() {
-                let mut rules = world.kind("DestinationRule").filter(|r| r.at("/spec/host") == host);
+                let mut rules =
+                    world.kind("DestinationRule").filter(|r| r.at("/spec/host") == host);
                 let subsets = rules.next().map_or(&[][..], |r| items(r.at("/spec/subsets")));
                 if !subsets.iter().any(|known| known["name"] == subset) {
-                    problems.push(at(format!("no DestinationRule has the subset {subset} of {host}")));
+                    problems
+                        .push(at(format!("no DestinationRule has the subset {subset} of {host}")));
                 }
             }
         }
@@ -124,13 +127,14 @@ fn rule(world: &World<'_>, rule: &Manifest) -> Vec<String> {
     if !world.knows(host) {
         problems.push(format!("nobody is {host}"));
     }
-    let entry = world.kind("ServiceEntry").find(|entry| {
-        items(entry.at("/spec/hosts")).iter().any(|known| known == host)
-    });
+    let entry = world
+        .kind("ServiceEntry")
+        .find(|entry| items(entry.at("/spec/hosts")).iter().any(|known| known == host));
     let endpoints = entry.map_or(&[][..], |entry| items(entry.at("/spec/endpoints")));
     let regions: Vec<&Value> = endpoints.iter().map(|endpoint| &endpoint["locality"]).collect();
-    let own: BTreeSet<&str> =
-        templates(world.all).map(|(_, t)| text(&t["metadata"]["labels"]["istio-locality"])).collect();
+    let own: BTreeSet<&str> = templates(world.all)
+        .map(|(_, t)| text(&t["metadata"]["labels"]["istio-locality"]))
+        .collect();
     let empty = Map::new();
     for subset in items(rule.at("/spec/subsets")) {
         let at = |problem: String| format!("subset {}: {problem}", subset["name"]);
@@ -141,7 +145,8 @@ fn rule(world: &World<'_>, rule: &Manifest) -> Vec<String> {
         let policy = &subset["trafficPolicy"];
         let setting = &policy["loadBalancer"]["localityLbSetting"];
         if !setting["failoverPriority"].is_null() {
-            problems.push(at("istiod does not apply failoverPriority to hosts found by DNS".into()));
+            problems
+                .push(at("istiod does not apply failoverPriority to hosts found by DNS".into()));
         }
         for failover in items(&setting["failover"]) {
             if policy["outlierDetection"].is_null() {
@@ -177,7 +182,8 @@ fn selected(world: &World<'_>, manifest: &Manifest) -> Vec<String> {
     if !manifest.group().ends_with("istio.io") {
         return Vec::new();
     }
-    let selectors = ["/spec/selector/matchLabels", "/spec/workloadSelector/labels", "/spec/selector"];
+    let selectors =
+        ["/spec/selector/matchLabels", "/spec/workloadSelector/labels", "/spec/selector"];
     let selector = selectors.iter().find_map(|pointer| manifest.at(pointer).as_object());
     let Some(selector) = selector else { return Vec::new() };
     let mut labels = templates(world.all).map(|(_, template)| &template["metadata"]["labels"]);

@@ -12,7 +12,8 @@ const MOUNT: &str = "sidecar.istio.io/userVolumeMount";
 /// What is wrong with the filters of a rendering.
 pub(super) fn problems(all: &[Manifest]) -> Vec<String> {
     let mut problems = Vec::new();
-    let plugins = all.iter().filter(|m| ["WasmPlugin", "TrafficExtension"].contains(&m.kind.as_str()));
+    let plugins =
+        all.iter().filter(|m| ["WasmPlugin", "TrafficExtension"].contains(&m.kind.as_str()));
     for plugin in plugins {
         let spec = plugin.at("/spec");
         let wasm = if plugin.kind == "WasmPlugin" { spec } else { &spec["wasm"] };
@@ -37,7 +38,9 @@ fn pinned(wasm: &Value) -> Vec<String> {
         problems.push(format!("failStrategy is {}, not FAIL_RELOAD", wasm["failStrategy"]));
     }
     if !wasm["pluginConfig"]["role"].is_null() || wasm["pluginConfig"]["replaced-by"].is_null() {
-        problems.push("pluginConfig must be one that the filter refuses: unreplaced it would hang".into());
+        problems.push(
+            "pluginConfig must be one that the filter refuses: unreplaced it would hang".into(),
+        );
     }
     problems
 }
@@ -138,18 +141,20 @@ fn mounted(all: &[Manifest], plugin: &Manifest) -> Vec<String> {
         }
         let annotations = &template["metadata"]["annotations"];
         let gateway = annotations["inject.istio.io/templates"] == "gateway";
-        let volume = items(&spec["volumes"]).iter().find(|volume| {
-            text(&volume["configMap"]["name"]).starts_with("reprise-filter")
-        });
+        let volume = items(&spec["volumes"])
+            .iter()
+            .find(|volume| text(&volume["configMap"]["name"]).starts_with("reprise-filter"));
         let volume = volume.map_or("", |volume| text(&volume["name"]));
         let path = match gateway {
             true => {
-                let mounts = items(&spec["containers"]).iter().flat_map(|c| items(&c["volumeMounts"]));
+                let mounts =
+                    items(&spec["containers"]).iter().flat_map(|c| items(&c["volumeMounts"]));
                 let mut ours = mounts.filter(|mount| mount["name"] == volume);
                 ours.next().map(|mount| mount["mountPath"].clone())
             }
             false => {
-                let mounts: Value = serde_json::from_str(text(&annotations[MOUNT])).unwrap_or_default();
+                let mounts: Value =
+                    serde_json::from_str(text(&annotations[MOUNT])).unwrap_or_default();
                 Some(mounts[volume]["mountPath"].clone())
             }
         };

@@ -53,7 +53,8 @@ fn client(tls: &Value) -> Option<String> {
     if names.is_empty() {
         return Some("subjectAltNames pin nobody".into());
     }
-    let wrong = |name: &&Value| text(name).strip_prefix("spiffe://").is_none_or(|n| !is_identity(n));
+    let wrong =
+        |name: &&Value| text(name).strip_prefix("spiffe://").is_none_or(|n| !is_identity(n));
     names.iter().find(wrong).map(|name| format!("{name} is no identity"))
 }
 
