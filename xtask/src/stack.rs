@@ -430,8 +430,12 @@ fn spec(process: Process, options: &StackOptions, tools: &Tools, places: &Places
         Process::EdgeEnvoy => envoy("edge.yaml", places.edge_admin),
         Process::CloudEnvoy => envoy("cloud.yaml", places.cloud_admin),
         Process::SecondEnvoy => envoy("second.yaml", places.second.map_or(0, |s| s.admin)),
-        Process::EdgeGuard => envoy("edge-guard.yaml", places.guards.map_or(0, |g| g.secondary_admin)),
-        Process::CloudGuard => envoy("cloud-guard.yaml", places.guards.map_or(0, |g| g.primary_admin)),
+        Process::EdgeGuard => {
+            envoy("edge-guard.yaml", places.guards.map_or(0, |g| g.secondary_admin))
+        }
+        Process::CloudGuard => {
+            envoy("cloud-guard.yaml", places.guards.map_or(0, |g| g.primary_admin))
+        }
         Process::EdgeReprise => {
             reprise_spec(process.name(), tools, &config("edge.toml"), &options.data)
         }

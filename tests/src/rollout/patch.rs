@@ -47,7 +47,8 @@ pub fn cluster(mesh: &Mesh<'_>, context: &str, cluster: &mut Value) -> Result<()
         let same = |key: &str, is: &str| at[key].is_null() || text(&at[key]) == is;
         let matches = match &at["name"] {
             Value::Null => {
-                let number = at["portNumber"].is_null() || at["portNumber"].to_string() == number;
+                let number =
+                    at["portNumber"].is_null() || number.parse() == Ok(port(&at["portNumber"]));
                 same("service", host) && same("subset", subset) && number
             }
             exactly => *exactly == name.as_str(),

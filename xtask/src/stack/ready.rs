@@ -51,7 +51,9 @@ pub(super) async fn healthy(admin: SocketAddr, guards: &[SocketAddr], limit: Dur
             let clusters = clusters.map(|answer| answer.text()).unwrap_or_default();
             let healthy = |guard| {
                 let line = format!("::{guard}::health_flags::healthy");
-                clusters.lines().any(|found| found.contains("primary-first") && found.ends_with(&line))
+                clusters
+                    .lines()
+                    .any(|found| found.contains("primary-first") && found.ends_with(&line))
             };
             if guards.iter().all(healthy) {
                 return;

@@ -90,11 +90,13 @@ enum PullPolicy {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum FailStrategy {
-    FailClose,
-    FailOpen,
-    FailReload,
+    #[serde(rename = "FAIL_CLOSE")]
+    Close,
+    #[serde(rename = "FAIL_OPEN")]
+    Open,
+    #[serde(rename = "FAIL_RELOAD")]
+    Reload,
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,9 +120,10 @@ enum EnvSource {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "UPPERCASE")]
 enum PluginType {
-    UnspecifiedPluginType,
+    #[serde(rename = "UNSPECIFIED_PLUGIN_TYPE")]
+    Unspecified,
     Http,
     Network,
 }

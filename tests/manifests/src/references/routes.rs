@@ -16,7 +16,7 @@ pub(super) fn problems(all: &All, manifest: &Manifest) -> Vec<String> {
         }
     };
     match manifest.kind.as_str() {
-        "Gateway" => {
+        "Gateway" if manifest.group() == "gateway.networking.k8s.io" => {
             need("GatewayClass", manifest.at("/spec/gatewayClassName"));
             let parameters = manifest.at("/spec/infrastructure/parametersRef");
             if let Some(kind) = parameters["kind"].as_str() {
