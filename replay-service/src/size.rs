@@ -16,9 +16,13 @@ const ENTRY_MEMORY: f64 = 280.0;
 const SESSION_MEMORY: f64 = 1024.0;
 /// What a record holds besides the body: the request's headers, keys, the number.
 const RECORD_BYTES: f64 = 400.0;
-/// What the store takes for a byte of records while a backlog grows: journals that are not tables
-/// yet, and tables that are not merged yet.
+/// What the store takes for a byte of records while a backlog grows: tables that are not merged yet.
 const DISK_FACTOR: f64 = 1.3;
+/// Journals that are not tables yet, of the log and of the journal.
+const JOURNALS: f64 = 2.0 * 128.0 * MIB;
+/// Processor time of a write at the edge and in the cloud, seconds: the Envoys, then `reprise`.
+const EDGE_CPU: [f64; 2] = [0.0015, 0.0010];
+const CLOUD_CPU: [f64; 2] = [0.0008, 0.0005];
 /// A remembered id on disk.
 const ID_BYTES: f64 = 180.0;
 /// Both stores' reserves, `min_free_bytes`, `remember_ids_bytes`, as they are by default.
@@ -81,7 +85,7 @@ impl Size {
         Need {
             writes,
             records,
-            volume: (stored + RESERVES + MIN_FREE) * MARGIN,
+            volume: (stored + JOURNALS + RESERVES + MIN_FREE) * MARGIN,
             memory: (BASE_MEMORY + entries) * MARGIN,
             remember_ids,
             drained_after: (catches_up > 0.0)
@@ -119,6 +123,18 @@ impl fmt::Display for Answer<'_> {
                 "caught up after                never: the primary takes {} writes/s (--drain)",
                 size.drain
             )?,
+        }
+        let cores = |seconds: f64, rate: f64| (seconds * rate * MARGIN).max(0.1);
+        for (site, [envoys, reprise], rate) in
+            [("edge", EDGE_CPU, size.rate), ("cloud", CLOUD_CPU, size.rate.max(size.drain))]
+        {
+            writeln!(
+                f,
+                "{:<31}Envoys {:.1}, reprise {:.1}",
+                format!("cores, {site}"),
+                cores(envoys, rate),
+                cores(reprise, rate)
+            )?;
         }
         writeln!(f, "\nIn reprise.toml, under [log]:\n")?;
         writeln!(f, "max_bytes = {:.0}", need.records * MARGIN)?;
@@ -172,6 +188,14 @@ mod tests {
         let said = Answer(&size(200.0, "1day")).to_string();
         assert!(said.contains("remember_ids_bytes = "), "{said}");
         assert!(!Answer(&size(1.0, "1day")).to_string().contains("remember_ids_bytes"));
+    }
+
+    #[test]
+    fn the_page_shows_what_is_said() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/sizing.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let said = Answer(&Size { sessions: 1000, ..size(50.0, "3d") }).to_string();
+        assert!(page.contains(&said), "{said}");
     }
 
     #[test]
