@@ -134,13 +134,13 @@ const AUTHORITY: &str = "reprise";
 /// the names that Istio gives (`outbound|7400||HOST`) are none: `reprise` would close the stream at
 /// once. Given its own message, `GrpcService`, it takes the authority from there.
 fn upstream(cluster: &str) -> Cow<'_, str> {
-    // Two fields, each with a tag and a length of one byte; a text, for that is what the call
-    // takes, as long as every byte is below 128.
-    let (name, authority) = (cluster.len(), AUTHORITY.len());
-    let whole = 2 + name + 2 + authority;
-    if !cluster.contains('|') || !cluster.is_ascii() || whole > 127 {
+    if !cluster.contains('|') {
         return cluster.into();
     }
+    // Two fields, each with a tag and a length of one byte; a text, for that is what the call
+    // takes, as long as every byte is below 128: see `PIPED_CLUSTER_BYTES`.
+    let (name, authority) = (cluster.len(), AUTHORITY.len());
+    let whole = 2 + name + 2 + authority;
     let [whole, name, authority] =
         [whole, name, authority].map(|length| u8::try_from(length).map_or('\0', char::from));
     format!("\n{whole}\n{name}{cluster}\x12{authority}{AUTHORITY}").into()

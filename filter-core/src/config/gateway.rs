@@ -1,6 +1,8 @@
 //! The configuration of a gateway.
 
-use super::{Class, Limits, Names, Routes, SessionSource, routes, service, session};
+use super::{
+    Class, Limits, Names, Routes, SessionSource, routes, service, session, stream_cluster,
+};
 use protocol::fields::{Fields, Problems, header_name};
 
 /// A checked gateway configuration.
@@ -36,7 +38,7 @@ pub(super) fn read(mut fields: Fields<'_>, problems: &mut Problems) -> GatewayCo
     let session = session::read(&mut fields, problems);
     let id_header = id_header(&mut fields, problems);
     let mut log = fields.object("replay_log", problems);
-    let log_cluster = log.required("cluster", problems).to_string();
+    let log_cluster = stream_cluster(&mut log, problems);
     let timeout_ms = log.number("timeout_ms", TIMEOUT_MS, 10..=600_000, problems);
     log.finish(problems);
     let limits = Limits::read(&mut fields, problems);

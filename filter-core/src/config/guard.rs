@@ -1,6 +1,6 @@
 //! The configuration of a guard.
 
-use super::{Limits, Names, Routes, routes, service};
+use super::{Limits, Names, Routes, routes, service, stream_cluster};
 use protocol::fields::{Fields, Problems};
 use protocol::pb::InDoubtPolicy;
 use protocol::{Replica, limits};
@@ -74,7 +74,7 @@ pub(super) fn read(mut fields: Fields<'_>, problems: &mut Problems) -> GuardConf
     let service = service(&mut fields, problems);
     let replica = replica(&mut fields, problems);
     let mut journal = fields.object("journal", problems);
-    let journal_cluster = journal.required("cluster", problems).to_string();
+    let journal_cluster = stream_cluster(&mut journal, problems);
     journal.finish(problems);
     let service_cluster = fields.required("service_cluster", problems).to_string();
     let run_timeout_ms = fields.number("run_timeout_ms", RUN_TIMEOUT_MS, 10..=600_000, problems);

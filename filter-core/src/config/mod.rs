@@ -67,6 +67,20 @@ impl Limits {
     }
 }
 
+/// The longest name with a `|` of a cluster that a stream goes to: such a name cannot be an authority,
+/// so the filter names both in one short message.
+pub const PIPED_CLUSTER_BYTES: usize = 116;
+
+/// The cluster of a `reprise`.
+fn stream_cluster(fields: &mut Fields<'_>, problems: &mut Problems) -> String {
+    let cluster = fields.required("cluster", problems);
+    if cluster.contains('|') && (!cluster.is_ascii() || cluster.len() > PIPED_CLUSTER_BYTES) {
+        let what = format!("a name with '|' may have {PIPED_CLUSTER_BYTES} ASCII characters");
+        problems.add(&fields.path("cluster"), what);
+    }
+    cluster.to_string()
+}
+
 /// A service names keys of shared data and travels in hellos: short and plain.
 fn service(fields: &mut Fields<'_>, problems: &mut Problems) -> String {
     let service = fields.required("service", problems);
@@ -186,6 +200,16 @@ mod tests {
         let found = problems(&GUARD.replace("\"service\":", "\"strict\":true,\"service\":"));
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with("strict: unknown key"));
+    }
+
+    #[test]
+    fn a_cluster_of_istio_may_be_as_long_as_a_stream_can_name_it() {
+        let host = |length: usize| format!("outbound|7400||{}", "h".repeat(length - 15));
+        let named = |name: &str| GATEWAY.replace("\"replay-log\"", &format!("\"{name}\""));
+        parse(named(&host(116)).as_bytes()).unwrap();
+        let found = problems(&named(&host(117)));
+        assert_eq!(found, ["replay_log.cluster: a name with '|' may have 116 ASCII characters"]);
+        parse(named(&"n".repeat(200)).as_bytes()).unwrap();
     }
 
     #[test]
