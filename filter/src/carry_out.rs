@@ -140,7 +140,7 @@ fn upstream(cluster: &str) -> Cow<'_, str> {
     // Two fields, each with a tag and a length of one byte; a text, for that is what the call
     // takes, as long as every byte is below 128: see `PIPED_CLUSTER_BYTES`.
     let (name, authority) = (cluster.len(), AUTHORITY.len());
-    let whole = 2 + name + 2 + authority;
+    let whole = name.saturating_add(authority).saturating_add(4);
     let [whole, name, authority] =
         [whole, name, authority].map(|length| u8::try_from(length).map_or('\0', char::from));
     format!("\n{whole}\n{name}{cluster}\x12{authority}{AUTHORITY}").into()
