@@ -26,6 +26,16 @@ impl LaidOut {
         self.dir.path()
     }
 
+    /// What an overlay makes with one more component.
+    pub fn render_with(&self, overlay: &str, component: &str) -> Result<Vec<Manifest>> {
+        let own = self.k8s.join("overlays/own");
+        std::fs::create_dir_all(&own)?;
+        let text =
+            format!("resources: [../{overlay}]\ncomponents: [../../components/{component}]\n");
+        std::fs::write(own.join("kustomization.yaml"), text)?;
+        render(&own)
+    }
+
     /// What an overlay and `observability` make together.
     pub fn render(&self, overlay: &str) -> Result<Vec<Manifest>> {
         let mut manifests = render(&self.k8s.join("overlays").join(overlay))?;
