@@ -27,8 +27,8 @@ pub const REPRISE_PREVIOUS: &str = "REPRISE_PREVIOUS";
 
 /// Builds the release before this one, once, and says in which directory it lies.
 ///
-/// It shares what is built of its dependencies with this one, and so leaves its own `reprise` in
-/// place of ours: build ours after it.
+/// Its `reprise` shares what is built of its dependencies with ours, and is left in its place: build
+/// ours after it.
 pub fn build_previous() -> Result<PathBuf> {
     let (version, commit) = PREVIOUS;
     let place = repo::target().join("previous").join(commit);
@@ -43,18 +43,20 @@ pub fn build_previous() -> Result<PathBuf> {
             format!("the source of {version} (commit {commit}) is not to be had")
         })?;
     }
-    let build = |args: &[&str]| {
+    let build = |target: &Path, args: &[&str]| {
         run(repo::cargo()
             .current_dir(&source)
             .args(["build", "--quiet", "--locked", "--target-dir"])
-            .arg(repo::target())
+            .arg(target)
             .args(args))
     };
-    build(&["--release", "--package=replay-service"])?;
-    build(&["--profile=filter", "--package=reprise-filter", "--target=wasm32-wasip1"])?;
-    let built = repo::target();
-    lay(&built.join("wasm32-wasip1/filter/reprise_filter.wasm"), &done.filter)?;
-    lay(&built.join("release/reprise"), &done.reprise)?;
+    build(&repo::target(), &["--release", "--package=replay-service"])?;
+    lay(&repo::target().join("release/reprise"), &done.reprise)?;
+    // A module's file has no hash of its version in its name: in one place cargo would take the
+    // one for the other.
+    let apart = place.join("target");
+    build(&apart, &["--profile=filter", "--package=reprise-filter", "--target=wasm32-wasip1"])?;
+    lay(&apart.join("wasm32-wasip1/filter/reprise_filter.wasm"), &done.filter)?;
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&done.reprise, executable)?;
     Ok(place)
