@@ -53,6 +53,7 @@ async fn killed_at(
     let word = if place == Where::AmidWrite { Word::DieAtWrite } else { Word::DieAtSync };
     faults.set(word, n)?;
     faults.set(Word::DieAfter, (place == Where::AfterSync).into())?;
+    let counter = if place == Where::AmidWrite { Word::Writes } else { Word::Syncs };
     let book = Book::default();
     if let Started::Runs(mut reprise) = site.start(Some(&faults)).await? {
         // It ends with an error when the process dies, which is what is wanted.
@@ -62,9 +63,14 @@ async fn killed_at(
                 reprise.ended().await.context(error)?;
             }
         }
+        if faults.get(counter)? >= n {
+            reprise.ended().await.context("the place was reached and nothing killed it")?;
+        }
         reprise.kill().await?;
+    } else {
+        ensure!(faults.get(counter)? >= n, "it ended before its place was reached");
     }
-    let reached = faults.get(if place == Where::AmidWrite { Word::Writes } else { Word::Syncs })?;
+    let reached = faults.get(counter)?;
     let reprise = site.started(None).await?;
     verify(&site, &reprise, &plan, &book).await?;
     Ok(reached >= n)
