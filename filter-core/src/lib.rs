@@ -38,6 +38,7 @@ pub mod ports;
 pub mod reply;
 pub mod stream;
 pub mod table;
+pub mod upstream;
 
 pub use protocol::limits;
 

@@ -8,9 +8,9 @@ use crate::worker::Worker;
 use filter_core::effects::{Dispatch, Effect, Level};
 use filter_core::http::Header;
 use filter_core::reply::Reply;
+use filter_core::upstream::upstream;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType};
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -118,32 +118,13 @@ fn send_reply(reply: &Reply) {
 fn open(worker: &Worker, context: &mut Context) -> Vec<Effect> {
     let opened = worker.stream_target().filter(|_| context.enter(worker.root)).and_then(
         |(cluster, service, method)| {
-            hostcalls::open_grpc_stream(&upstream(&cluster), service, method, Vec::new()).ok()
+            hostcalls::open_grpc_stream(&upstream(&cluster)?, service, method, Vec::new()).ok()
         },
     );
     follow(worker.decide(|role, cx| match opened {
         Some(stream) => role.stream_opened(cx, stream),
         None => role.stream_open_failed(cx),
     }))
-}
-
-/// The authority of a stream to a cluster whose name cannot be one.
-const AUTHORITY: &str = "reprise";
-
-/// What Envoy is told to open a stream to. Given a name, it takes that for the authority too, and
-/// the names that Istio gives (`outbound|7400||HOST`) are none: `reprise` would close the stream at
-/// once. Given its own message, `GrpcService`, it takes the authority from there.
-fn upstream(cluster: &str) -> Cow<'_, str> {
-    if !cluster.contains('|') {
-        return cluster.into();
-    }
-    // Two fields, each with a tag and a length of one byte; a text, for that is what the call
-    // takes, as long as every byte is below 128: see `PIPED_CLUSTER_BYTES`.
-    let (name, authority) = (cluster.len(), AUTHORITY.len());
-    let whole = name.saturating_add(authority).saturating_add(4);
-    let [whole, name, authority] =
-        [whole, name, authority].map(|length| u8::try_from(length).map_or('\0', char::from));
-    format!("\n{whole}\n{name}{cluster}\x12{authority}{AUTHORITY}").into()
 }
 
 fn dispatch(worker: &Worker, context: &mut Context, call: Dispatch) -> Vec<Effect> {
