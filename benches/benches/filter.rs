@@ -62,7 +62,7 @@ fn headers(more: &[(&str, &str)]) -> Vec<Header> {
 
 fn gateway(shared: &Shared) -> Gateway {
     let text = br#"{"role":"gateway","service":"shop","session":{"header":"x-session-id"},"replay_log":{"cluster":"replay-log"}}"#;
-    let Ok(Config::Gateway(config)) = config::parse(text) else {
+    let Ok(Config::Gateway(config)) = config::parse(text, |_| None) else {
         panic!("a gateway's configuration")
     };
     let mut gateway = Gateway::new(*config);
@@ -157,7 +157,9 @@ fn write_through_a_gateway(c: &mut Criterion) {
 fn write_through_a_guard(c: &mut Criterion) {
     let shared = Shared::default();
     let text = br#"{"role":"guard","service":"shop","replica":"primary","journal":{"cluster":"journal"},"service_cluster":"replica"}"#;
-    let Ok(Config::Guard(config)) = config::parse(text) else { panic!("a guard's configuration") };
+    let Ok(Config::Guard(config)) = config::parse(text, |_| None) else {
+        panic!("a guard's configuration")
+    };
     let mut guard = Guard::new(*config);
     let mut effects = vec![];
     with(&shared, &mut effects, |cx| guard.tick(cx));

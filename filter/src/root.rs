@@ -63,7 +63,8 @@ impl RootContext for Root {
             log::error!("{problem}");
             return false;
         }
-        match config::parse(&buffer(BufferType::PluginConfiguration, size)) {
+        let json = buffer(BufferType::PluginConfiguration, size);
+        match config::parse(&json, |name| std::env::var(name).ok()) {
             Ok(config) => {
                 self.worker = Some(Rc::new(Worker::new(self.id, Role::new(config))));
                 hostcalls::set_tick_period(Duration::from_millis(TICK_MS)).is_ok()

@@ -3,8 +3,8 @@
 use crate::frames;
 use crate::headers::lines;
 use crate::host::Host;
-use crate::plugin_config::{GATEWAY, GUARD};
-use filter_core::config::{self, Config};
+use crate::plugin_config::{self, GATEWAY, GUARD};
+use filter_core::config::Config;
 use filter_core::effects::{Effect, Exchange};
 use filter_core::gateway::Gateway;
 use filter_core::guard::Guard;
@@ -56,7 +56,7 @@ struct Worker {
 /// Hands each step to a gateway and to a guard.
 pub fn run(bytes: &[u8]) {
     for config in [GATEWAY, GUARD] {
-        let role = match config::parse(config.as_bytes()) {
+        let role = match plugin_config::read(config.as_bytes()) {
             Ok(Config::Gateway(config)) => Role::Gateway(Gateway::new(*config)),
             Ok(Config::Guard(config)) => Role::Guard(Guard::new(*config)),
             Err(problems) => panic!("the configuration is refused: {problems:?}"),

@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::plugin_config;
-use filter_core::config::{self, Config};
+use filter_core::config::Config;
 use filter_core::gateway::Gateway;
 use filter_core::guard::Guard;
 use filter_core::http::{self, Header};
@@ -20,7 +20,7 @@ pub fn run(bytes: &[u8]) {
     http::content_length(&headers);
     http::strip(&mut headers.clone(), &[":path"], |name| name == "x-reprise-stamp");
     for config in plugin_config::seeds() {
-        match config::parse(&config) {
+        match plugin_config::read(&config) {
             Ok(Config::Gateway(config)) => gateway(Gateway::new(*config), &headers),
             Ok(Config::Guard(config)) => guard(Guard::new(*config), &headers),
             Err(problems) => panic!("a seed is no configuration: {problems:?}"),

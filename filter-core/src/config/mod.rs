@@ -1,5 +1,6 @@
 //! The plugin configuration: JSON in, a checked [`Config`] out, or every problem at once.
 
+mod environment;
 mod gateway;
 mod guard;
 mod names;
@@ -26,11 +27,16 @@ pub enum Config {
     Guard(Box<GuardConfig>),
 }
 
-/// Reads a plugin configuration. `Err` holds every problem, one line each.
-pub fn parse(json: &[u8]) -> Result<Config, Vec<String>> {
-    let value: Value = serde_json::from_slice(json)
+/// Reads a plugin configuration; `variable` gives the value of an environment variable, `None` if
+/// it is not set. `Err` holds every problem, one line each.
+pub fn parse(
+    json: &[u8],
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Config, Vec<String>> {
+    let mut value: Value = serde_json::from_slice(json)
         .map_err(|e| vec![format!("the plugin configuration is not JSON: {e}")])?;
     let mut problems = Problems::default();
+    environment::fill_in(&mut value, "", &variable, &mut problems);
     let mut fields = Fields::root(&value, &mut problems);
     let role = if value.is_object() { fields.required("role", &mut problems) } else { "" };
     let config = match role {
@@ -103,13 +109,17 @@ mod tests {
     const GUARD: &str = r#"{"role":"guard","service":"shop","replica":"primary",
         "journal":{"cluster":"journal"},"service_cluster":"replica"}"#;
 
+    fn read(json: &str) -> Result<Config, Vec<String>> {
+        parse(json.as_bytes(), |_| None)
+    }
+
     fn problems(json: &str) -> Vec<String> {
-        parse(json.as_bytes()).unwrap_err()
+        read(json).unwrap_err()
     }
 
     #[test]
     fn a_full_gateway_configuration_is_read() {
-        let Ok(Config::Gateway(c)) = parse(GATEWAY.as_bytes()) else { panic!("not a gateway") };
+        let Ok(Config::Gateway(c)) = read(GATEWAY) else { panic!("not a gateway") };
         assert_eq!(c.service, "shop");
         assert_eq!((c.timeout_ms, c.body_bytes, c.sessions), (1500, 1000, 64));
         assert_eq!(c.names.route, "x-wso2-cluster-header");
@@ -119,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_short_guard_configuration_gets_the_defaults() {
-        let Ok(Config::Guard(c)) = parse(GUARD.as_bytes()) else { panic!("not a guard") };
+        let Ok(Config::Guard(c)) = read(GUARD) else { panic!("not a guard") };
         assert_eq!((c.run_timeout_ms, c.gap_wait_ms), (5000, 800));
         assert_eq!(c.response_bytes, 65_536);
         assert_eq!(c.in_doubt.policy("POST", "/a"), InDoubtPolicy::ByMethod);
@@ -131,7 +141,7 @@ mod tests {
             {"match":"POST /telemetry","policy":"redo"},{"match":"/telemetry","policy":"by_method"},
             {"match":"POST /telemetry/a","policy":"hold"}]},"service":"#;
         let json = GUARD.replace("\"service\":", in_doubt);
-        let Ok(Config::Guard(c)) = parse(json.as_bytes()) else { panic!("not a guard") };
+        let Ok(Config::Guard(c)) = read(&json) else { panic!("not a guard") };
         for (method, path, policy) in [
             ("POST", "/telemetry/a?b", InDoubtPolicy::Redo),
             ("PATCH", "/telemetry", InDoubtPolicy::ByMethod),
@@ -202,10 +212,37 @@ mod tests {
     fn a_cluster_of_istio_may_be_as_long_as_a_stream_can_name_it() {
         let host = |length: usize| format!("outbound|7400||{}", "h".repeat(length - 15));
         let named = |name: &str| GATEWAY.replace("\"replay-log\"", &format!("\"{name}\""));
-        parse(named(&host(116)).as_bytes()).unwrap();
+        read(&named(&host(116))).unwrap();
         let found = problems(&named(&host(117)));
         assert_eq!(found, ["replay_log.cluster: a name with '|' may have 116 bytes"]);
-        parse(named(&"n".repeat(200)).as_bytes()).unwrap();
+        read(&named(&"n".repeat(200))).unwrap();
+    }
+
+    #[test]
+    fn one_configuration_serves_every_shop_by_what_its_environment_says() {
+        let json = GATEWAY
+            .replace("\"shop\"", "\"${SHOP}\"")
+            .replace("replay-log", "outbound|7400||reprise.${POD_NAMESPACE}.svc.cluster.local");
+        let variable = |name: &str| match name {
+            "SHOP" => Some("kiosk".into()),
+            "POD_NAMESPACE" => Some("kiosk-17".into()),
+            _ => None,
+        };
+        let Ok(Config::Gateway(c)) = parse(json.as_bytes(), variable) else {
+            panic!("not a gateway")
+        };
+        assert_eq!(c.service, "kiosk");
+        assert_eq!(c.log_cluster, "outbound|7400||reprise.kiosk-17.svc.cluster.local");
+        assert_eq!(
+            problems(&json.replace("\"limits\":", "\"limit\":").replace("1500", "\"${TIMEOUT}\"")),
+            [
+                "replay_log.cluster: the environment has no variable POD_NAMESPACE",
+                "replay_log.timeout_ms: the environment has no variable TIMEOUT",
+                "service: the environment has no variable SHOP",
+                "replay_log.timeout_ms: expected a whole number from 10 to 600000, found \"TIMEOUT\"",
+                "limit: unknown key; known here are headers, id, limits, replay_log, role, routes, service, session, strict",
+            ]
+        );
     }
 
     #[test]

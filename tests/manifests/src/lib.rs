@@ -3,6 +3,7 @@
 
 pub mod builtin;
 pub mod envoy_gateway;
+mod filter_config;
 pub mod gateway_api;
 pub mod istio;
 pub mod plain_envoy;

@@ -25,7 +25,7 @@ const CONFIG: &str = r#"{"role":"gateway","service":"shop","session":{"header":"
     "routes":[{"match":"POST /pay","when_cut":"refuse"},{"match":"/telemetry","replicate":false}]}"#;
 
 fn gateway(config: &str) -> Gateway {
-    match parse(config.as_bytes()) {
+    match parse(config.as_bytes(), |_| None) {
         Ok(Config::Gateway(config)) => Gateway::new(*config),
         other => panic!("{other:?}"),
     }

@@ -28,7 +28,7 @@ const CONFIG: &str = r#"{"role":"guard","service":"shop","replica":"primary",
     "in_doubt":{"routes":[{"match":"POST /telemetry","policy":"redo"}]}}"#;
 
 fn fresh(host: &Host) -> W {
-    match parse(CONFIG.as_bytes()) {
+    match parse(CONFIG.as_bytes(), |_| None) {
         Ok(Config::Guard(config)) => Worker::new(host, Guard::new(*config)),
         other => panic!("{other:?}"),
     }

@@ -1,12 +1,13 @@
 //! Our filters in Istio: pinned, behind what may refuse a request, and replaced by the whole
 //! filter under every name that Istio gives them.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::across::{items, selects, templates, text};
-use crate::Manifest;
+use crate::{Manifest, filter_config};
 
-const FILE: &str = "/var/lib/reprise/reprise_filter.wasm";
 const MOUNT: &str = "sidecar.istio.io/userVolumeMount";
 
 /// What is wrong with the filters of a rendering.
@@ -76,6 +77,7 @@ fn names(plugin: &Manifest) -> Vec<String> {
 fn replaced(all: &[Manifest], plugin: &Manifest) -> Vec<String> {
     let mut problems = Vec::new();
     let mut configs: Vec<&Value> = Vec::new();
+    let declared = declared(plugin);
     for name in names(plugin) {
         let found = patches(all).find(|patch| {
             patch.pointer("/match/listener/filterChain/filter/subFilter/name")
@@ -90,26 +92,14 @@ fn replaced(all: &[Manifest], plugin: &Manifest) -> Vec<String> {
         if patch["patch"]["operation"] != "REPLACE" {
             wrong("istiod does nothing but REPLACE to a filter that comes later");
         }
-        if config["allow_on_headers_stop_iteration"] != true {
-            wrong("without allow_on_headers_stop_iteration a request with a body hangs");
-        }
-        if config["failure_policy"] != "FAIL_RELOAD" {
-            wrong("failure_policy is not FAIL_RELOAD");
-        }
-        if config["vm_config"]["code"]["local"]["filename"] != FILE {
-            wrong("it does not load the file of the node");
-        }
         if config["vm_config"]["vm_id"] != plugin.name.as_str() {
             wrong("vm_id is not its own");
         }
-        let allowed = &config["capability_restriction_config"]["allowed_capabilities"];
-        if allowed["proxy_on_request_headers"].is_null() {
-            wrong("it allows everything, or not even requests");
+        if environment(config) != declared {
+            wrong("environment_variables are not those of vmConfig.env");
         }
-        let own = text(&config["configuration"]["value"]);
-        let own: Value = serde_json::from_str(own).unwrap_or_default();
-        if own["role"].is_null() {
-            wrong("its configuration is not the filter's, as JSON in a text");
+        for problem in filter_config::problems(config) {
+            wrong(&problem);
         }
         configs.push(config);
     }
@@ -117,6 +107,21 @@ fn replaced(all: &[Manifest], plugin: &Manifest) -> Vec<String> {
         problems.push("its patches differ".into());
     }
     problems
+}
+
+/// The variables of a plugin, as Envoy is told of them: a value, or none if it is the host's.
+fn declared(plugin: &Manifest) -> BTreeMap<&str, &Value> {
+    let spec = plugin.at("/spec");
+    let wasm = if plugin.kind == "WasmPlugin" { spec } else { &spec["wasm"] };
+    let all = items(&wasm["vmConfig"]["env"]).iter();
+    all.map(|one| (text(&one["name"]), &one["value"])).collect()
+}
+
+/// As [`declared`], of what Envoy is told.
+fn environment(config: &Value) -> BTreeMap<&str, &Value> {
+    let variables = &config["vm_config"]["environment_variables"];
+    let all = filter_config::variables(variables).into_iter();
+    all.map(|name| (name, &variables["key_values"][name])).collect()
 }
 
 fn patches(all: &[Manifest]) -> impl Iterator<Item = &Value> {

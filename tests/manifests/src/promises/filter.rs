@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::policies;
-use crate::Manifest;
 use crate::pods::list;
+use crate::{Manifest, filter_config};
 
 const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 
@@ -56,18 +56,8 @@ fn of_plugin(
         problems.push(format!("its patch is for {}, not for the port of {gateway}", patch["name"]));
     }
     let value = &patch["operation"]["value"];
-    if value["allow_on_headers_stop_iteration"] != true {
-        problems.push("its patch lacks allow_on_headers_stop_iteration: bodies would hang".into());
-    }
-    if value["failure_policy"] != "FAIL_RELOAD" {
-        problems.push("its patch lacks failure_policy: FAIL_RELOAD".into());
-    }
-    if value["vm_config"]["code"]["local"]["filename"] != "/var/lib/reprise/reprise_filter.wasm" {
-        problems.push("its patch does not load the mounted module".into());
-    }
-    if value["capability_restriction_config"]["allowed_capabilities"].as_object().is_none() {
-        problems.push("its patch does not restrict what the module may call".into());
-    }
+    let wrong = filter_config::problems(value);
+    problems.extend(wrong.into_iter().map(|wrong| format!("its patch: {wrong}")));
     problems
 }
 
