@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
-use tests::rollout::{edge_and_cloud, overlay};
+use tests::rollout::{edge_and_cloud, environment, overlay};
 use tests::{DETECT_MS, sites_test};
-use xtask::stack::{Places, Process, StackOptions};
+use xtask::stack::{Configs, Places, Process, StackOptions};
+
+type Files = BTreeMap<String, String>;
 
 /// Both overlays, rendered once.
 fn rendered(filter: &Path) -> Result<&'static (Vec<Manifest>, Vec<Manifest>)> {
@@ -22,21 +24,19 @@ fn rendered(filter: &Path) -> Result<&'static (Vec<Manifest>, Vec<Manifest>)> {
     BOTH.get().context("rendered")
 }
 
-fn as_laid_out(
-    options: &StackOptions,
-    places: &Places,
-    filter: &Path,
-) -> Result<BTreeMap<String, String>> {
+/// A stack out of both overlays.
+fn istio(options: &mut StackOptions, configs: Configs) {
+    options.configs = Some(configs);
+    options.env = environment();
+}
+
+fn as_laid_out(options: &StackOptions, places: &Places, filter: &Path) -> Result<Files> {
     let (edge, cloud) = rendered(filter)?;
     edge_and_cloud(edge, cloud, options, places, filter)
 }
 
 /// As when the names of the patches do not match what this version of Istio makes.
-fn without_the_patch(
-    options: &StackOptions,
-    places: &Places,
-    filter: &Path,
-) -> Result<BTreeMap<String, String>> {
+fn without_the_patch(options: &StackOptions, places: &Places, filter: &Path) -> Result<Files> {
     let (edge, cloud) = rendered(filter)?;
     let mut edge = edge.clone();
     let before = edge.len();
@@ -47,7 +47,7 @@ fn without_the_patch(
 
 sites_test! {
     async fn a_site_in_istio_keeps_every_promise_through_a_cut_and_a_return(sites, |options| {
-        options.configs = Some(as_laid_out);
+        istio(options, as_laid_out);
     }) {
         let load = Load::start(sites.load());
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -68,7 +68,7 @@ sites_test! {
 
 sites_test! {
     async fn a_gateway_that_starts_again_while_its_site_is_cut_serves_from_the_module_on_its_node(sites, |options| {
-        options.configs = Some(as_laid_out);
+        istio(options, as_laid_out);
     }) {
         sites.write("s", "before").await?;
         sites.cut(Mode::Hole).await?;
@@ -87,7 +87,7 @@ sites_test! {
 
 sites_test! {
     async fn a_gateway_whose_filter_is_not_replaced_serves_nobody_and_keeps_nobody_waiting(sites, |options| {
-        options.configs = Some(without_the_patch);
+        istio(options, without_the_patch);
     }) {
         for answer in [sites.client.write("s", "a").send().await?, sites.client.read("s").send().await?] {
             ensure!(answer.status == 500, "{answer:?}");

@@ -257,7 +257,7 @@ fn order(cluster: &Value, primary: u64) -> BTreeMap<u64, bool> {
 #[test]
 fn the_filters_are_configured_as_the_measured_ones() -> Result<()> {
     let rendered = Rendered::new()?;
-    let log = "outbound|7400||reprise.shop.svc.cluster.local";
+    let log = "outbound|7400||reprise.${POD_NAMESPACE}.svc.cluster.local";
     for (file, theirs, all, workload, ours, changes) in [
         (
             "edge.yaml",

@@ -42,3 +42,41 @@ fn a_service_whose_pods_share_their_state_is_scaled_at_either_site() -> Result<(
     }
     Ok(())
 }
+
+#[test]
+fn a_shop_may_have_a_namespace_of_its_own() -> Result<()> {
+    let k8s = LaidOut::new()?.in_namespace("kiosk-17")?;
+    let mut found = Vec::new();
+    for overlay in OVERLAYS {
+        let all = k8s.render(overlay)?;
+        let problems = manifests::all_problems(&all);
+        found.extend(problems.into_iter().map(|problem| format!("{overlay}: {problem}")));
+        for manifest in &all {
+            let elsewhere = manifest.namespace.as_deref().is_some_and(|own| own != "kiosk-17");
+            let text = manifest.value.to_string();
+            let names = ["shop.svc", "ns/shop/", "/shop.", "/shop/", ".shop.internal"];
+            let named = names.iter().find(|name| text.contains(**name));
+            if elsewhere || named.is_some() {
+                found.push(format!("{overlay}: {manifest} is in another namespace, or {named:?}"));
+            }
+        }
+        let namespaces: Vec<_> = all.iter().filter(|m| m.kind == "Namespace").collect();
+        ensure!(namespaces.iter().all(|m| m.name == "kiosk-17"), "{overlay}: {namespaces:?}");
+        ensure!(!namespaces.is_empty(), "{overlay} makes no namespace");
+    }
+    ensure!(found.is_empty(), "{}", found.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn a_namespace_that_cannot_be_is_refused_and_nothing_is_overwritten() -> Result<()> {
+    let k8s = LaidOut::new()?;
+    for name in ["", "Kiosk", "-a", "a-", "a.b", "a b", &"a".repeat(64)] {
+        ensure!(k8s.in_namespace(name).is_err(), "{name:?} was taken");
+    }
+    let script = k8s.workplace().join("target/dist/k8s/in-namespace.sh");
+    let made = std::process::Command::new("sh").arg(script).args(["a", "/tmp"]).output()?;
+    let said = String::from_utf8_lossy(&made.stderr);
+    ensure!(made.status.code() == Some(2) && said.contains("must not exist yet"), "{said}");
+    Ok(())
+}

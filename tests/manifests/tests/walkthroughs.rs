@@ -42,3 +42,10 @@ fn the_commands_for_istio_run_as_they_stand() -> Result<()> {
     ensure!(printed.contains("kind: WasmPlugin"), "{printed}");
     Ok(())
 }
+
+#[test]
+fn the_commands_for_a_shop_in_a_namespace_of_its_own_run_as_they_stand() -> Result<()> {
+    let printed = run("k8s/README.md")?;
+    ensure!(printed.contains("spiffe://cluster.local/ns/kiosk-17/sa/shop"), "{printed}");
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use manifests::Manifest;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::mesh::{Istio, Mesh, Role, address};
 use super::{items, only, patch, policy, port, routes, text};
@@ -188,6 +188,7 @@ fn plugin_filter(mesh: &Mesh<'_>, plugin: &Manifest) -> Result<Value> {
                 "failure_policy": strategy,
                 "vm_config": {
                     "runtime": "envoy.wasm.runtime.v8",
+                    "environment_variables": environment(&spec["vmConfig"])?,
                     "code": {"local": {"filename": mesh.world.filter}},
                 },
                 "configuration": {
@@ -211,4 +212,17 @@ fn plugin_filter(mesh: &Mesh<'_>, plugin: &Manifest) -> Result<Value> {
             "type_urls": [WASM],
         },
     }))
+}
+
+/// The variables that a plugin gets, its own and its proxy's.
+fn environment(vm: &Value) -> Result<Value> {
+    let (mut own, mut hosts) = (Map::new(), Vec::new());
+    for variable in items(&vm["env"]) {
+        only(variable, &["name", "value", "valueFrom"], "a variable")?;
+        match text(&variable["valueFrom"]) {
+            "HOST" => hosts.push(&variable["name"]),
+            _ => drop(own.insert(text(&variable["name"]).to_owned(), variable["value"].clone())),
+        }
+    }
+    Ok(json!({"key_values": own, "host_env_keys": hosts}))
 }

@@ -20,7 +20,7 @@ mod reprise;
 mod routes;
 
 pub use mesh::{Istio, Mesh, World};
-pub use places::{edge_and_cloud, overlay};
+pub use places::{edge_and_cloud, environment, overlay};
 
 use anyhow::{Result, bail};
 use serde_json::{Map, Value};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use manifests::Manifest;
-use xtask::stack::{Guards, Places, StackOptions};
+use xtask::stack::{Guards, Places, Process, StackOptions};
 
 use super::mesh::{Istio, Mesh, World};
 use super::reprise;
@@ -16,6 +16,13 @@ pub fn overlay(name: &str, filter: &Path) -> Result<Vec<Manifest>> {
     let dir = tempfile::tempdir()?;
     xtask::dist::lay_out_k8s(filter, dir.path())?;
     manifests::render(&dir.path().join("overlays").join(name))
+}
+
+/// What Istio gives every proxy in its environment, as far as these overlays ask for it.
+pub fn environment() -> BTreeMap<Process, Vec<(String, String)>> {
+    let proxies =
+        [Process::EdgeEnvoy, Process::CloudEnvoy, Process::EdgeGuard, Process::CloudGuard];
+    proxies.map(|proxy| (proxy, vec![("POD_NAMESPACE".into(), "shop".into())])).into()
 }
 
 /// The files of a stack from what was rendered for the edge and for the cloud.

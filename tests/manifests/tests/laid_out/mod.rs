@@ -2,8 +2,9 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use manifests::{Manifest, render};
 
 pub struct LaidOut {
@@ -24,6 +25,16 @@ impl LaidOut {
     /// Where `target/dist/k8s` is.
     pub fn workplace(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The same for a shop in a namespace of its own.
+    pub fn in_namespace(&self, namespace: &str) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let k8s = dir.path().join("k8s");
+        let script = self.k8s.join("in-namespace.sh");
+        let made = Command::new("sh").arg(script).arg(namespace).arg(&k8s).output()?;
+        ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Ok(Self { k8s, dir })
     }
 
     /// What an overlay makes with one more component.
