@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
-use tests::rollout::{edge_and_cloud, overlay};
+use tests::rollout::istio::edge_and_cloud;
+use tests::rollout::overlay;
 use tests::{DETECT_MS, sites_test};
 use xtask::stack::{Places, Process, StackOptions};
 

@@ -1,35 +1,36 @@
-//! The Envoys of the Istio overlays: what is rendered from `k8s/overlays/edge-istio` and
-//! `k8s/overlays/cloud-istio` becomes the configurations that istiod would make of it, and they run
-//! on this machine.
+//! The Envoys of the overlays: what is rendered from `k8s/overlays` becomes the configurations that
+//! a control plane would make of it, and they run on this machine.
 //!
-//! It is a model of istiod for what these overlays use, written after its source (1.28 to 1.30):
-//! the filters of a listener and their order, routes, clusters, priorities, names, and how patches
-//! are merged. What it does not know is an error, so that nothing in the manifests is passed over
-//! in silence. Two things are replaced: mutual TLS by plain text (so policies about identities let
-//! everybody in), and names by addresses of this machine. Filters that only Istio's own build of
-//! Envoy has are left out: `istio.metadata_exchange`, `istio.alpn`, `istio.stats`.
+//! Two control planes are modelled, for what these overlays use: [`istio`] and [`envoy_gateway`].
+//! What a model does not know is an error, so that nothing in the manifests is passed over in
+//! silence.
 
-mod clusters;
-mod listeners;
+pub mod envoy_gateway;
+pub mod istio;
 mod merge;
-mod mesh;
-mod patch;
-mod places;
-mod policy;
 mod reprise;
-mod routes;
+mod world;
 
-pub use mesh::{Istio, Mesh, World};
-pub use places::{edge_and_cloud, overlay};
+pub use world::World;
+
+use std::path::Path;
 
 use anyhow::{Result, bail};
+use manifests::Manifest;
 use serde_json::{Map, Value};
+
+/// Renders an overlay with a filter, as `cargo xtask dist` lays it out.
+pub fn overlay(name: &str, filter: &Path) -> Result<Vec<Manifest>> {
+    let dir = tempfile::tempdir()?;
+    xtask::dist::lay_out_k8s(filter, dir.path())?;
+    manifests::render(&dir.path().join("overlays").join(name))
+}
 
 /// Fails if an object has a field that is not in the list.
 fn only(value: &Value, known: &[&str], what: &str) -> Result<()> {
     let fields = value.as_object().into_iter().flat_map(Map::keys);
     match fields.into_iter().find(|field| !known.contains(&field.as_str())) {
-        Some(field) => bail!("{what}: the model of istiod does not know the field {field}"),
+        Some(field) => bail!("{what}: the model does not know the field {field}"),
         None => Ok(()),
     }
 }
@@ -47,4 +48,11 @@ fn text(value: &Value) -> &str {
 /// A port; 0 if it is not there.
 fn port(value: &Value) -> u16 {
     value.as_u64().and_then(|number| u16::try_from(number).ok()).unwrap_or(0)
+}
+
+/// Whether a ConfigMap of this name has the filter.
+fn has_the_filter(all: &[Manifest], name: &str) -> bool {
+    let has = |m: &Manifest, part: &str| !m.at(&format!("/{part}/reprise_filter.wasm")).is_null();
+    let mut maps = all.iter().filter(|m| m.kind == "ConfigMap" && m.name == name);
+    maps.any(|m| has(m, "binaryData") || has(m, "data"))
 }

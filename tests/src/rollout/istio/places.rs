@@ -8,15 +8,8 @@ use anyhow::Result;
 use manifests::Manifest;
 use xtask::stack::{Guards, Places, StackOptions};
 
-use super::mesh::{Istio, Mesh, World};
-use super::reprise;
-
-/// Renders an overlay with a filter, as `cargo xtask dist` lays it out.
-pub fn overlay(name: &str, filter: &Path) -> Result<Vec<Manifest>> {
-    let dir = tempfile::tempdir()?;
-    xtask::dist::lay_out_k8s(filter, dir.path())?;
-    manifests::render(&dir.path().join("overlays").join(name))
-}
+use super::mesh::{Istio, Mesh};
+use super::{World, reprise};
 
 /// The files of a stack from what was rendered for the edge and for the cloud.
 pub fn edge_and_cloud(
@@ -35,7 +28,6 @@ pub fn edge_and_cloud(
         admin,
         filter: filter.to_owned(),
         dir: options.data.clone(),
-        istio: Istio::V1_28,
     };
     let shop = "shop.shop.svc.cluster.local";
     let reprise = "reprise.shop.svc.cluster.local";
@@ -70,7 +62,7 @@ pub fn edge_and_cloud(
         ("cloud.yaml", cloud, "shop-ingress", &ingress),
         ("cloud-guard.yaml", cloud, "shop", &primary),
     ] {
-        let envoy = Mesh::of(all, workload, world)?.bootstrap()?;
+        let envoy = Mesh::of(all, workload, world, Istio::V1_28)?.bootstrap()?;
         files.insert(file.to_owned(), serde_json::to_string_pretty(&envoy)?);
     }
     for (site, all, grpc, admin) in [
