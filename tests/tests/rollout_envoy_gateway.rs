@@ -1,0 +1,109 @@
+//! The Envoy Gateway overlays, run: the Envoys that they imply, on this machine.
+#![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
+
+use anyhow::{Context as _, Result, ensure};
+use demo::load::{Load, Outcome};
+use demo::relay::Mode;
+use manifests::Manifest;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+use tests::rollout::envoy_gateway::edge_and_cloud;
+use tests::rollout::overlay;
+use tests::{DETECT_MS, sites_test};
+use xtask::stack::{Places, Process, StackOptions};
+
+/// Both overlays, rendered once.
+fn rendered(filter: &Path) -> Result<&'static (Vec<Manifest>, Vec<Manifest>)> {
+    static BOTH: OnceLock<(Vec<Manifest>, Vec<Manifest>)> = OnceLock::new();
+    if BOTH.get().is_none() {
+        let edge = overlay("envoy-gateway/edge", filter)?;
+        let _ = BOTH.set((edge, overlay("envoy-gateway/cloud", filter)?));
+    }
+    BOTH.get().context("rendered")
+}
+
+fn laid_out(
+    options: &StackOptions,
+    places: &Places,
+    filter: &Path,
+) -> Result<BTreeMap<String, String>> {
+    let (edge, cloud) = rendered(filter)?;
+    edge_and_cloud(edge, cloud, options, places, filter)
+}
+
+/// As when patches are not switched on, or their names do not match.
+fn without_the_patch(
+    options: &StackOptions,
+    places: &Places,
+    filter: &Path,
+) -> Result<BTreeMap<String, String>> {
+    let (edge, cloud) = rendered(filter)?;
+    let mut edge = edge.clone();
+    let before = edge.len();
+    edge.retain(|manifest| (&*manifest.kind, &*manifest.name) != ("EnvoyPatchPolicy", "reprise"));
+    ensure!(edge.len() + 1 == before, "one object is the patch");
+    edge_and_cloud(&edge, cloud, options, places, filter)
+}
+
+sites_test! {
+    async fn a_site_in_envoy_gateway_keeps_every_promise_through_a_cut_and_a_return(sites, |options| {
+        options.configs = Some(laid_out);
+        options.apart = true;
+    }) {
+        let load = Load::start(sites.load());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        sites.link.set(Mode::Hole).await?;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        sites.mend().await?;
+        sites.until("every session is handed back under load", |s| {
+            s["log"]["handed_back"].as_u64() >= Some(8) && s["log"]["pinned"] == 0
+        }).await?;
+        let (record, verdict) = sites.judge(load).await?;
+        let failed: Vec<_> = record.ops.iter().filter(|op| op.outcome != Outcome::Ok).collect();
+        ensure!(failed.is_empty(), "{} requests failed: {:?}", failed.len(), failed.first());
+        let worst = record.ops.iter().map(|op| op.latency_us / 1000).max().unwrap_or(0);
+        ensure!(worst <= DETECT_MS + 500, "the worst request took {worst} ms");
+        ensure!(verdict.acknowledged > 300, "{verdict:?}");
+    }
+}
+
+sites_test! {
+    async fn an_envoy_gateway_envoy_that_starts_again_while_its_site_is_cut_serves_from_its_node(sites, |options| {
+        options.configs = Some(laid_out);
+        options.apart = true;
+    }) {
+        sites.write("s", "before").await?;
+        sites.cut(Mode::Hole).await?;
+        sites.write("s", "cut").await?;
+        // Nobody serves the module either.
+        sites.stack.kill(Process::EdgeModule).await?;
+        sites.stack.kill(Process::EdgeEnvoy).await?;
+        sites.stack.restart(Process::EdgeEnvoy).await?;
+        let answer = sites.write("s", "restarted").await?;
+        ensure!(answer.took <= Duration::from_millis(DETECT_MS + 500), "{answer:?}");
+        let read = sites.client.read("s").send().await?;
+        ensure!(read.status == 200, "{read:?}");
+        sites.mend().await?;
+        sites.both_hold("s", &["before", "cut", "restarted"]).await?;
+        sites.every_number_ran_once().await?;
+    }
+}
+
+sites_test! {
+    async fn an_envoy_gateway_whose_patch_is_missing_serves_nobody_and_keeps_nobody_waiting(sites, |options| {
+        options.configs = Some(without_the_patch);
+        options.apart = true;
+    }) {
+        for answer in [sites.client.write("s", "a").send().await?, sites.client.read("s").send().await?] {
+            ensure!(answer.status == 500, "{answer:?}");
+            ensure!(answer.took < Duration::from_secs(1), "{answer:?}");
+        }
+        for till in [&sites.primary, &sites.secondary] {
+            ensure!(tests::labels(till, "s").await?.is_empty(), "a write has passed unnumbered");
+        }
+        let logs = sites.stack.dump_logs();
+        ensure!(logs.contains("plugin configuration: role: is required"), "the log says why");
+    }
+}
