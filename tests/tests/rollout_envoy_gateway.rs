@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tests::rollout::envoy_gateway::edge_and_cloud;
 use tests::rollout::overlay;
-use tests::{DETECT_MS, sites_test};
+use tests::{DETECT_MS, Sites, sites_test};
 use xtask::stack::{Places, Process, StackOptions};
 
 /// Both overlays, rendered once.
@@ -47,26 +47,58 @@ fn without_the_patch(
     edge_and_cloud(&edge, cloud, options, places, filter)
 }
 
+/// A load, a cut in it, and the return of every session to the primary.
+async fn through_a_cut(sites: &Sites, cut: Mode) -> Result<()> {
+    let load = Load::start(sites.load());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    sites.link.set(cut).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    sites.mend().await?;
+    sites
+        .until("every session is handed back under load", |s| {
+            s["log"]["handed_back"].as_u64() >= Some(8) && s["log"]["pinned"] == 0
+        })
+        .await?;
+    let (record, verdict) = sites.judge(load).await?;
+    let failed: Vec<_> = record.ops.iter().filter(|op| op.outcome != Outcome::Ok).collect();
+    ensure!(failed.is_empty(), "{} requests failed: {:?}", failed.len(), failed.first());
+    let worst = record.ops.iter().map(|op| op.latency_us / 1000).max().unwrap_or(0);
+    ensure!(worst <= DETECT_MS + 500, "the worst request took {worst} ms");
+    ensure!(verdict.acknowledged > 300, "{verdict:?}");
+    Ok(())
+}
+
 sites_test! {
     async fn a_site_in_envoy_gateway_keeps_every_promise_through_a_cut_and_a_return(sites, |options| {
         options.configs = Some(laid_out);
         options.apart = true;
     }) {
-        let load = Load::start(sites.load());
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        sites.link.set(Mode::Hole).await?;
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        sites.mend().await?;
-        sites.until("every session is handed back under load", |s| {
-            s["log"]["handed_back"].as_u64() >= Some(8) && s["log"]["pinned"] == 0
-        }).await?;
-        let (record, verdict) = sites.judge(load).await?;
-        let failed: Vec<_> = record.ops.iter().filter(|op| op.outcome != Outcome::Ok).collect();
-        ensure!(failed.is_empty(), "{} requests failed: {:?}", failed.len(), failed.first());
-        let worst = record.ops.iter().map(|op| op.latency_us / 1000).max().unwrap_or(0);
-        ensure!(worst <= DETECT_MS + 500, "the worst request took {worst} ms");
-        ensure!(verdict.acknowledged > 300, "{verdict:?}");
+        through_a_cut(&sites, Mode::Hole).await?;
     }
+}
+
+sites_test! {
+    async fn a_site_in_envoy_gateway_whose_connections_are_refused_asks_the_other_replica(sites, |options| {
+        options.configs = Some(laid_out);
+        options.apart = true;
+    }) {
+        through_a_cut(&sites, Mode::Refuse).await?;
+    }
+}
+
+/// Waits until the gateway has found the primary's guard healthy in a cluster.
+async fn primary_is_healthy(sites: &Sites, cluster: &str) -> Result<()> {
+    let line = format!("{cluster}::{}::health_flags::healthy", sites.link.addr());
+    let found = async {
+        loop {
+            let clusters = xtask::stack::http::get(sites.stack.edge_admin, "/clusters").await?;
+            if clusters.text().lines().any(|known| known == line) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), found).await.context("not within 10 s")?
 }
 
 sites_test! {
@@ -88,6 +120,8 @@ sites_test! {
         sites.mend().await?;
         sites.both_hold("s", &["before", "cut", "restarted"]).await?;
         sites.every_number_ran_once().await?;
+        // No request has gone to this cluster, and nobody waits a minute for the next check.
+        primary_is_healthy(&sites, "httproute/shop/writes-primary-only/rule/0").await?;
     }
 }
 
@@ -97,7 +131,7 @@ sites_test! {
         options.apart = true;
     }) {
         for answer in [sites.client.write("s", "a").send().await?, sites.client.read("s").send().await?] {
-            ensure!(answer.status == 500, "{answer:?}");
+            ensure!(answer.status == 503, "{answer:?}");
             ensure!(answer.took < Duration::from_secs(1), "{answer:?}");
         }
         for till in [&sites.primary, &sites.secondary] {

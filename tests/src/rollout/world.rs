@@ -90,7 +90,9 @@ impl World {
                 *value = address(at)["socket_address"].take();
                 Ok(())
             }),
-            Value::Array(items) => items.iter_mut().try_for_each(|value| self.find_the_hosts(value)),
+            Value::Array(items) => {
+                items.iter_mut().try_for_each(|value| self.find_the_hosts(value))
+            }
             _ => Ok(()),
         }
     }

@@ -22,7 +22,8 @@ pub fn of(all: &[Manifest], workload: &str, container: &str, world: &World) -> R
         volume["configMap"]["name"].as_str()
     };
     let map = mounted("/etc/envoy").with_context(|| format!("{found}: nothing at /etc/envoy"))?;
-    let map = all.iter().find(|m| m.kind == "ConfigMap" && m.name == map).context("no ConfigMap")?;
+    let map =
+        all.iter().find(|m| m.kind == "ConfigMap" && m.name == map).context("no ConfigMap")?;
     let mut file: Value = serde_saphyr::from_str(text(map.at("/data/envoy.yaml")))
         .with_context(|| map.to_string())?;
     let filter = mounted(FILTER_DIR).is_some_and(|map| has_the_filter(all, map));
@@ -30,7 +31,9 @@ pub fn of(all: &[Manifest], workload: &str, container: &str, world: &World) -> R
     let page = file["admin"]["address"]["socket_address"].clone();
     let mut world = world.clone();
     let admin = ([127, 0, 0, 1], world.admin).into();
-    world.hosts.insert((text(&page["address"]).to_owned(), super::port(&page["port_value"])), admin);
+    world
+        .hosts
+        .insert((text(&page["address"]).to_owned(), super::port(&page["port_value"])), admin);
     world.find_the_hosts(&mut file)?;
     file["admin"] = json!({"address": address(admin)});
     Ok(file)

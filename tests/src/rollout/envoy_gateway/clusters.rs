@@ -63,8 +63,11 @@ fn of_rule(gateway: &Gateway<'_>, route: &Route<'_>) -> Result<(Value, Option<Va
     let named = backends.first().context("no backend")?.named;
     // Otherwise each has a cluster of its own.
     ensure!(backends.iter().all(|backend| backend.named == named), "backends of two kinds");
-    let localities: Vec<Value> =
-        backends.iter().enumerate().map(|(index, backend)| locality(name, index, backend)).collect();
+    let localities: Vec<Value> = backends
+        .iter()
+        .enumerate()
+        .map(|(index, backend)| locality(name, index, backend))
+        .collect();
     let assignment = json!({"cluster_name": name, "endpoints": localities});
     let none = Value::Null;
     let found = policy::of_the_route(gateway, "BackendTrafficPolicy", route.manifest)?;

@@ -77,18 +77,20 @@ fn manager(
         "http_filters": filters::all(gateway, routes)?,
     });
     only(&client["path"], &["escapedSlashesAction"], "a path of clients")?;
-    manager["path_with_escaped_slashes_action"] = match text(&client["path"]["escapedSlashesAction"]) {
-        "" => json!("UNESCAPE_AND_REDIRECT"),
-        "KeepUnchanged" => json!("KEEP_UNCHANGED"),
-        other => bail!("escapedSlashesAction: {other}"),
-    };
+    manager["path_with_escaped_slashes_action"] =
+        match text(&client["path"]["escapedSlashesAction"]) {
+            "" => json!("UNESCAPE_AND_REDIRECT"),
+            "KeepUnchanged" => json!("KEEP_UNCHANGED"),
+            other => bail!("escapedSlashesAction: {other}"),
+        };
     only(&client["headers"], &["withUnderscoresAction", "requestID"], "headers of clients")?;
     let underscores = match text(&client["headers"]["withUnderscoresAction"]) {
         "" | "RejectRequest" => "REJECT_REQUEST",
         "Allow" => "ALLOW",
         other => bail!("withUnderscoresAction: {other}"),
     };
-    manager["common_http_protocol_options"] = json!({"headers_with_underscores_action": underscores});
+    manager["common_http_protocol_options"] =
+        json!({"headers_with_underscores_action": underscores});
     match text(&client["headers"]["requestID"]) {
         "" => {}
         "Preserve" => {

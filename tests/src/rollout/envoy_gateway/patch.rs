@@ -28,8 +28,7 @@ pub fn apply(policy: &Manifest, sent: &mut Value) -> Result<()> {
 fn one(patch: &Value, sent: &mut Value) -> Result<()> {
     let operation = &patch["operation"];
     only(operation, &["op", "path", "jsonPath", "value"], "an operation")?;
-    let (op, path, value) =
-        (text(&operation["op"]), text(&operation["path"]), &operation["value"]);
+    let (op, path, value) = (text(&operation["op"]), text(&operation["path"]), &operation["value"]);
     ensure!(["add", "replace"].contains(&op), "the operation {op}");
     ensure!(!value.is_null(), "the operation {op} without a value");
     let place = TYPES.iter().find(|(kind, _)| patch["type"] == *kind);

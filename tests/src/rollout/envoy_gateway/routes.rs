@@ -135,12 +135,7 @@ fn removed(rule: &Value) -> Result<Option<&Value>> {
     Ok(found)
 }
 
-fn action(
-    gateway: &Gateway<'_>,
-    route: &Manifest,
-    rule: &Value,
-    cluster: &str,
-) -> Result<Value> {
+fn action(gateway: &Gateway<'_>, route: &Manifest, rule: &Value, cluster: &str) -> Result<Value> {
     let mut action = json!({
         "cluster": cluster,
         "upgrade_configs": [{"upgrade_type": "websocket"}],
@@ -229,8 +224,6 @@ pub fn hosts(routes: &[Route<'_>]) -> Vec<Value> {
     for route in routes {
         all.entry(&route.host).or_default().push(&route.made);
     }
-    let host = |(host, routes): (&str, Vec<&Value>)| {
-        json!({"name": host.replace('.', "_"), "domains": [host], "routes": routes})
-    };
+    let host = |(host, routes): (&str, Vec<&Value>)| json!({"name": host.replace('.', "_"), "domains": [host], "routes": routes});
     all.into_iter().map(host).collect()
 }

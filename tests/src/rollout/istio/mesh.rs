@@ -71,9 +71,8 @@ impl<'a> Mesh<'a> {
     pub fn bootstrap(&self) -> Result<Value> {
         let sent = self.resources()?;
         let app = self.label("app");
-        let file = |what: &str, kind: &str| {
-            self.world.sent(&format!("{app}-{what}"), kind, &sent[what])
-        };
+        let file =
+            |what: &str, kind: &str| self.world.sent(&format!("{app}-{what}"), kind, &sent[what]);
         Ok(json!({
             "node": {"id": app, "cluster": "shop"},
             "admin": {"address": address(([127, 0, 0, 1], self.world.admin).into())},
