@@ -1,13 +1,15 @@
-//! The two guards as Envoy Gateway's Envoys treat them: how they are checked, and where retries go.
+//! The two guards as the gateways treat them: how they are checked, and where retries go.
 
 use std::collections::BTreeSet;
 
-use super::policies;
+use serde_json::Value;
+
+use super::{file, policies};
 use crate::Manifest;
 use crate::pods::list;
 
 pub(super) fn problems(manifests: &[Manifest]) -> Vec<String> {
-    let mut problems = Vec::new();
+    let mut problems = plain(manifests);
     for route in manifests.iter().filter(|manifest| manifest.kind == "HTTPRoute") {
         for policy in policies(manifests, "BackendTrafficPolicy", route) {
             problems.extend(hashed(policy));
@@ -17,6 +19,21 @@ pub(super) fn problems(manifests: &[Manifest]) -> Vec<String> {
         }
     }
     problems
+}
+
+fn plain(manifests: &[Manifest]) -> Vec<String> {
+    let config = file(manifests, "gateway-envoy", "envoy.yaml");
+    let config: Option<Value> = config.and_then(|text| serde_saphyr::from_str(text).ok());
+    let clusters = config.iter().flat_map(|config| list(&config["static_resources"]["clusters"]));
+    let hashed = clusters.filter(|cluster| {
+        let groups = list(&cluster["load_assignment"]["endpoints"]).count();
+        groups > 1 && cluster["lb_policy"] == "MAGLEV"
+    });
+    let problem = |cluster: &Value| {
+        let name = &cluster["name"];
+        format!("gateway-envoy: cluster {name}: a retry goes to the same replica again")
+    };
+    hashed.map(problem).collect()
 }
 
 /// Envoy's hashing balancers do not ask which priority a retry is for.
