@@ -240,6 +240,18 @@ fn promises() -> Vec<Case> {
             Set(
                 "/data/envoy.yaml",
                 json!(
+                    "static_resources: {clusters: [{name: both, lb_policy: MAGLEV, \
+                     load_assignment: {endpoints: [{priority: 0}, {priority: 1}]}}]}"
+                ),
+            ),
+            "cluster \"both\": a retry goes to the same replica again",
+        ),
+        case(
+            PLAIN_EDGE,
+            ("ConfigMap", "gateway-envoy"),
+            Set(
+                "/data/envoy.yaml",
+                json!(
                     "static_resources: {clusters: [{name: p, load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: guard.cloud.example}}}}]}]}}]}"
                 ),
             ),
@@ -522,6 +534,12 @@ fn envoy_gateway() -> Vec<Case> {
             ("HTTPRoute", "guard"),
             Set("/spec/hostnames", json!(["guard.cloud.example"])),
             "is for one host",
+        ),
+        case(
+            EG_CLOUD,
+            ("HTTPRoute", "guard"),
+            Set("/spec/hostnames", json!(["*"])),
+            "\"*\" is no hostname",
         ),
     ]
 }
