@@ -218,6 +218,9 @@ fn backend(gateway: &Gateway<'_>, reference: &Value) -> Result<Backend> {
                 spec["appProtocols"] == json!(["gateway.envoyproxy.io/h2c"]),
                 "{found}: the model knows HTTP/2 only"
             );
+            only(&spec["tls"], &["sni", "caCertificateRefs"], "the TLS of a Backend")?;
+            // Without it the name comes from the endpoint, and each backend has a cluster of its own.
+            ensure!(spec["tls"].is_null() || !spec["tls"]["sni"].is_null(), "{found}: no sni");
             let [endpoint] = items(&spec["endpoints"]) else { bail!("{found}: not one endpoint") };
             only(endpoint, &["fqdn"], "an endpoint")?;
             only(&endpoint["fqdn"], &["hostname", "port"], "an endpoint")?;
