@@ -97,7 +97,7 @@ fn whatever_else_may_refuse_a_request_stands_before_the_filter() -> Result<()> {
     Ok(())
 }
 
-/// The first of the measured routes or clusters, without what belongs to one machine.
+/// What runs as it stands and is measured.
 fn measured(part: &str) -> Result<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy-configs/edge.yaml");
     let file: Value = serde_saphyr::from_str(&std::fs::read_to_string(path)?)?;
@@ -151,6 +151,85 @@ fn the_guards_are_checked_and_bounded_as_measured() -> Result<()> {
             groups.map(|group| group["priority"].as_u64().unwrap_or(0)).collect::<Vec<_>>()
         };
         ensure!(priorities(theirs) == priorities(ours), "{name}: {:?}", priorities(ours));
+    }
+    Ok(())
+}
+
+/// The first route that takes a request with this method and these headers of ours.
+fn taken<'a>(routes: &'a [Value], method: &str, steered: Option<&str>) -> Result<&'a Value> {
+    let fits = |route: &&Value| {
+        let mut headers = route["match"]["headers"].as_array().into_iter().flatten();
+        headers.all(|header| {
+            let is = match header["name"].as_str() {
+                Some(":method") => Some(method),
+                Some("x-reprise-route") => steered,
+                _ => None,
+            };
+            let wanted = &header["string_match"];
+            let one_of = wanted["safe_regex"]["regex"].as_str().or(wanted["exact"].as_str());
+            is.is_some_and(|is| one_of.is_some_and(|all| all.split('|').any(|one| one == is)))
+        })
+    };
+    routes.iter().find(fits).with_context(|| format!("no route takes {method} to {steered:?}"))
+}
+
+#[test]
+fn every_request_goes_the_measured_way_with_the_measured_times_and_retries() -> Result<()> {
+    let (_dir, edge) = rendered()?;
+    let sent = sent(&edge)?;
+    let ours = &named(&sent["routes"], "http-8080")?["virtual_hosts"][0]["routes"];
+    let listeners = measured("listeners")?;
+    let theirs = &named(&listeners, "clients")?["filter_chains"][0]["filters"][0]["typed_config"];
+    let theirs = &theirs["route_config"]["virtual_hosts"][0]["routes"];
+    let (ours, theirs) = (ours.as_array().context("routes")?, theirs.as_array().context("routes")?);
+    for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"] {
+        for steered in [None, Some("primary"), Some("secondary"), Some("primary-only"), Some("x")] {
+            let (ours, theirs) = (taken(ours, method, steered)?, taken(theirs, method, steered)?);
+            let what = format!("{method} to {steered:?}");
+            let remove = "request_headers_to_remove";
+            ensure!(ours[remove] == theirs[remove], "{what}: {ours}");
+            let (ours, theirs) = (&ours["route"], &theirs["route"]);
+            let kind = if ["POST", "PUT", "PATCH", "DELETE"].contains(&method) {
+                "writes"
+            } else {
+                "reads"
+            };
+            let to = match theirs["cluster"].as_str() {
+                Some("primary-first") => format!("httproute/shop/{kind}/rule/1"),
+                Some("secondary-first") => format!("httproute/shop/{kind}/rule/0"),
+                _ => format!("httproute/shop/{kind}-primary-only/rule/0"),
+            };
+            ensure!(ours["cluster"] == *to, "{what}: {ours}");
+            let (own, retries) = (&ours["retry_policy"], &theirs["retry_policy"]);
+            for (ours, theirs) in [
+                (&ours["timeout"], &theirs["timeout"]),
+                (&ours["idle_timeout"], &theirs["idle_timeout"]),
+                (&own["per_try_timeout"], &retries["per_try_timeout"]),
+                (
+                    &own["retry_back_off"]["base_interval"],
+                    &retries["retry_back_off"]["base_interval"],
+                ),
+                (
+                    &own["retry_back_off"]["max_interval"],
+                    &retries["retry_back_off"]["max_interval"],
+                ),
+            ] {
+                let same = match theirs {
+                    Value::Null => ours.is_null(),
+                    theirs => seconds(ours)? == seconds(theirs)?,
+                };
+                ensure!(same, "{what}: {ours} instead of {theirs}");
+            }
+            for field in ["retry_on", "num_retries"] {
+                ensure!(own[field] == retries[field], "{what}: {own}");
+            }
+            let codes = |policy: &Value| policy["retriable_status_codes"].as_array().cloned();
+            ensure!(codes(own).unwrap_or_default() == codes(retries).unwrap_or_default(), "{own}");
+            let every = |policy: &Value| {
+                policy["retry_priority"]["typed_config"]["update_frequency"].clone()
+            };
+            ensure!(every(own) == every(retries), "{what}: {own}");
+        }
     }
     Ok(())
 }
