@@ -2,18 +2,15 @@
 #![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
 use anyhow::{Context as _, Result, ensure};
-use demo::load::{Load, Outcome};
 use demo::relay::Mode;
 use manifests::Manifest;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
-use tests::rollout::{edge_and_cloud, environment, overlay};
+use tests::rollout::istio::{edge_and_cloud, environment};
+use tests::rollout::{Files, overlay, through_a_cut};
 use tests::{DETECT_MS, sites_test};
 use xtask::stack::{Configs, Places, Process, StackOptions};
-
-type Files = BTreeMap<String, String>;
 
 /// Both overlays, rendered once.
 fn rendered(filter: &Path) -> Result<&'static (Vec<Manifest>, Vec<Manifest>)> {
@@ -49,20 +46,7 @@ sites_test! {
     async fn a_site_in_istio_keeps_every_promise_through_a_cut_and_a_return(sites, |options| {
         istio(options, as_laid_out);
     }) {
-        let load = Load::start(sites.load());
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        sites.link.set(Mode::Hole).await?;
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        sites.mend().await?;
-        sites.until("every session is handed back under load", |s| {
-            s["log"]["handed_back"].as_u64() >= Some(8) && s["log"]["pinned"] == 0
-        }).await?;
-        let (record, verdict) = sites.judge(load).await?;
-        let failed: Vec<_> = record.ops.iter().filter(|op| op.outcome != Outcome::Ok).collect();
-        ensure!(failed.is_empty(), "{} requests failed: {:?}", failed.len(), failed.first());
-        let worst = record.ops.iter().map(|op| op.latency_us / 1000).max().unwrap_or(0);
-        ensure!(worst <= DETECT_MS + 500, "the worst request took {worst} ms");
-        ensure!(verdict.acknowledged > 300, "{verdict:?}");
+        through_a_cut(&sites, Mode::Hole).await?;
     }
 }
 

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use tests::rollout::{Istio, Mesh, World, overlay};
+use tests::rollout::istio::{Istio, Mesh};
+use tests::rollout::{World, overlay};
 
 /// A rendering with something in the filter's place: nothing here runs.
 struct Rendered {
@@ -44,9 +45,8 @@ impl Rendered {
             admin: 9,
             filter: PathBuf::from("/filter.wasm"),
             dir: self.dir.path().to_owned(),
-            istio,
         };
-        Mesh::of(all, workload, &world)?.resources()
+        Mesh::of(all, workload, &world, istio)?.resources()
     }
 }
 

@@ -41,7 +41,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 pub use bare::Bare;
-pub use files::{Guards, Places, Second};
+pub use files::{Apart, Guards, Places, Second};
 pub use options::{BareOptions, Configs, Mirror, SessionSource, StackOptions};
 pub use ports::PortBlock;
 pub use times::Times;
@@ -69,6 +69,10 @@ pub enum Process {
     EdgeGuard,
     /// The primary's guard in an Envoy of its own: only with [`StackOptions::configs`].
     CloudGuard,
+    /// Where the log delivers, in an Envoy of its own: only with [`StackOptions::apart`].
+    EdgeDelivery,
+    /// Serves the filter's module: only with [`StackOptions::apart`].
+    EdgeModule,
 }
 
 impl Process {
@@ -86,6 +90,8 @@ impl Process {
             Self::SecondEnvoy => "second-envoy",
             Self::EdgeGuard => "edge-guard",
             Self::CloudGuard => "cloud-guard",
+            Self::EdgeDelivery => "edge-delivery",
+            Self::EdgeModule => "edge-module",
         }
     }
 }
@@ -105,6 +111,8 @@ pub struct Stack {
     pub second: Option<(SocketAddr, SocketAddr)>,
     /// Where the guards are that stand in Envoys of their own.
     pub guards: Option<Guards>,
+    /// Where everything else is that stands in an Envoy of its own.
+    pub apart: Option<Apart>,
     /// The edge Envoy's admin page.
     pub edge_admin: SocketAddr,
     /// The cloud Envoy's admin page.
@@ -176,6 +184,7 @@ impl Stack {
             delivery: local(places.delivery),
             second: places.second.map(|s| (local(s.clients), local(s.admin))),
             guards: places.guards,
+            apart: places.apart,
             edge_admin: local(places.edge_admin),
             cloud_admin: local(places.cloud_admin),
             log_grpc: local(places.log_grpc),
@@ -192,10 +201,12 @@ impl Stack {
     /// What this stack is made of, in the order in which it is started.
     fn parts(&self) -> Vec<Process> {
         let guards = self.guards.map(|_| [Process::CloudGuard, Process::EdgeGuard]);
+        let apart = self.apart.map(|_| [Process::EdgeModule, Process::EdgeDelivery]);
         let [cloud_reprise, edge_reprise, envoys @ ..] = Process::ALL;
         [cloud_reprise, edge_reprise]
             .into_iter()
             .chain(guards.into_iter().flatten())
+            .chain(apart.into_iter().flatten())
             .chain(envoys)
             .chain(self.second.map(|_| Process::SecondEnvoy))
             .collect()
@@ -349,11 +360,17 @@ impl Stack {
             Process::SecondEnvoy => self.second.context("there is no second Envoy")?.1,
             Process::EdgeGuard => local(self.own_guards()?.secondary_admin),
             Process::CloudGuard => local(self.own_guards()?.primary_admin),
+            Process::EdgeDelivery => local(self.own_apart()?.delivery_admin),
+            Process::EdgeModule => local(self.own_apart()?.module_admin),
         })
     }
 
     fn own_guards(&self) -> Result<Guards> {
         self.guards.context("the guards are not in Envoys of their own")
+    }
+
+    fn own_apart(&self) -> Result<Apart> {
+        self.apart.context("deliveries have no Envoy of their own")
     }
 
     async fn ready(&self, process: Process) -> Result<()> {
@@ -366,6 +383,8 @@ impl Stack {
             Process::SecondEnvoy => ("/ready", self.second.iter().map(|(c, _)| *c).collect()),
             Process::EdgeGuard => ("/ready", vec![self.guard_secondary]),
             Process::CloudGuard => ("/ready", vec![local(self.own_guards()?.primary)]),
+            Process::EdgeDelivery => ("/ready", vec![self.delivery]),
+            Process::EdgeModule => ("/ready", vec![local(self.own_apart()?.module)]),
             Process::EdgeReprise => ("/healthz", vec![self.log_grpc]),
             Process::CloudReprise => ("/healthz", vec![self.journal_grpc]),
         };
@@ -407,6 +426,14 @@ fn places(options: &StackOptions, ports: &mut PortBlock) -> Result<Places> {
                 primary_admin: ports.take()?,
             }),
         },
+        apart: match options.apart {
+            false => None,
+            true => Some(Apart {
+                delivery_admin: ports.take()?,
+                module: ports.take()?,
+                module_admin: ports.take()?,
+            }),
+        },
         second: match options.second_gateway {
             false => None,
             true => Some(Second {
@@ -435,6 +462,12 @@ fn spec(process: Process, options: &StackOptions, tools: &Tools, places: &Places
         }
         Process::CloudGuard => {
             envoy("cloud-guard.yaml", places.guards.map_or(0, |g| g.primary_admin))
+        }
+        Process::EdgeDelivery => {
+            envoy("edge-delivery.yaml", places.apart.map_or(0, |a| a.delivery_admin))
+        }
+        Process::EdgeModule => {
+            envoy("edge-module.yaml", places.apart.map_or(0, |a| a.module_admin))
         }
         Process::EdgeReprise => {
             reprise_spec(process.name(), tools, &config("edge.toml"), &options.data)

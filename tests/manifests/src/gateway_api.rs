@@ -5,6 +5,7 @@ use gateway_api::gateways::GatewaySpec;
 use gateway_api::httproutes::HttpRouteSpec;
 use gateway_api::referencegrants::ReferenceGrantSpec;
 
+use crate::pods::list;
 use crate::{Manifest, strict};
 
 /// What is wrong with an object of the Gateway API; `None` if it is none.
@@ -14,7 +15,13 @@ pub fn problems(manifest: &Manifest) -> Option<Vec<String>> {
         ("gateway.networking.k8s.io/v1", "GatewayClass") => {
             strict::custom::<GatewayClassSpec>(manifest)
         }
-        ("gateway.networking.k8s.io/v1", "HTTPRoute") => strict::custom::<HttpRouteSpec>(manifest),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute") => {
+            let mut problems = strict::custom::<HttpRouteSpec>(manifest);
+            // Who is for all of them names none.
+            let all = list(manifest.at("/spec/hostnames")).any(|name| name == "*");
+            problems.extend(all.then(|| "\"*\" is no hostname".to_owned()));
+            problems
+        }
         ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant") => {
             strict::custom::<ReferenceGrantSpec>(manifest)
         }

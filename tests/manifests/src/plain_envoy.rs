@@ -40,7 +40,12 @@ pub fn gateway(edge: &str) -> Result<Value> {
     for cluster in each(&mut config, "clusters")? {
         resolve(cluster)?;
         if cluster["name"] != "replay-log" {
-            cluster["lb_policy"] = json!("MAGLEV");
+            // Of two guards the retry must find the other one, and a hashing balancer does not ask
+            // which priority a retry is for.
+            let groups = cluster["load_assignment"]["endpoints"].as_array();
+            if groups.is_some_and(|groups| groups.len() == 1) {
+                cluster["lb_policy"] = json!("MAGLEV");
+            }
             // The first is for endpoints of the cloud, by their metadata.
             cluster["transport_socket_matches"] = json!([
                 {"name": "cloud", "match": {"cloud": true}, "transport_socket": to_cloud()},
@@ -107,7 +112,7 @@ fn use_mounted_module(listener: &mut Value) {
     });
 }
 
-/// With several pods of the service a session stays at one of them.
+/// With several pods of the service a session stays at one of them, where the cluster hashes.
 fn add_hash_policies(listener: &mut Value) {
     visit(listener, &mut |value| {
         if let Some(route) = value.get_mut("route").filter(|route| route["cluster"].is_string()) {

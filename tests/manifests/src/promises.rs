@@ -2,6 +2,7 @@
 //! never lets anything past, the order of the times, nothing in plain text between sites.
 
 mod filter;
+mod guards;
 mod links;
 mod times;
 
@@ -17,6 +18,7 @@ pub(crate) fn problems(manifests: &[Manifest]) -> Vec<String> {
     problems.extend(shared_gateways(manifests, &pods));
     problems.extend(pods.iter().flat_map(restricted));
     problems.extend(filter::problems(manifests));
+    problems.extend(guards::problems(manifests));
     problems.extend(links::problems(manifests));
     problems.extend(times::problems(manifests));
     problems

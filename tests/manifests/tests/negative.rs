@@ -240,6 +240,18 @@ fn promises() -> Vec<Case> {
             Set(
                 "/data/envoy.yaml",
                 json!(
+                    "static_resources: {clusters: [{name: both, lb_policy: MAGLEV, \
+                     load_assignment: {endpoints: [{priority: 0}, {priority: 1}]}}]}"
+                ),
+            ),
+            "cluster \"both\": a retry goes to the same replica again",
+        ),
+        case(
+            PLAIN_EDGE,
+            ("ConfigMap", "gateway-envoy"),
+            Set(
+                "/data/envoy.yaml",
+                json!(
                     "static_resources: {clusters: [{name: p, load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: guard.cloud.example}}}}]}]}}]}"
                 ),
             ),
@@ -342,7 +354,7 @@ fn envoy_gateway() -> Vec<Case> {
         ),
         case(
             EG_EDGE,
-            ("BackendTrafficPolicy", "writes"),
+            ("BackendTrafficPolicy", "writes-primary-only"),
             Remove("/spec/loadBalancer/consistentHash"),
             "missing field `consistentHash`",
         ),
@@ -476,14 +488,66 @@ fn envoy_gateway() -> Vec<Case> {
         case(
             EG_EDGE,
             ("EnvoyProxy", "gateway"),
-            Set("/spec/filterOrder/0/after", json!("envoy.filters.http.jwt_authn")),
-            "must come after envoy.filters.http.ratelimit",
+            Set("/spec/filterOrder/2/after", json!("envoy.filters.http.jwt_authn")),
+            "must come after envoy.filters.http.rbac, after envoy.filters.http.local_ratelimit",
+        ),
+        // Alone it moves nothing where there is no such filter.
+        case(
+            EG_EDGE,
+            ("EnvoyProxy", "gateway"),
+            Set(
+                "/spec/filterOrder",
+                json!([{"name": "envoy.filters.http.wasm", "after": "envoy.filters.http.ratelimit"}]),
+            ),
+            "must come after envoy.filters.http.rbac, after envoy.filters.http.local_ratelimit",
         ),
         case(
             EG_EDGE,
             ("EnvoyProxy", "gateway"),
             Remove("/spec/filterOrder"),
-            "must come after envoy.filters.http.ratelimit",
+            "must come after envoy.filters.http.rbac",
+        ),
+        // What the two guards need: who is asked next, how soon, and by which name.
+        case(
+            EG_EDGE,
+            ("BackendTrafficPolicy", "writes"),
+            Set(
+                "/spec/loadBalancer",
+                json!({"type": "ConsistentHash", "consistentHash": {
+                    "type": "Headers", "headers": [{"name": "x-session-id"}],
+                }}),
+            ),
+            "a retry goes to the same replica again",
+        ),
+        case(
+            EG_EDGE,
+            PATCH,
+            Set("/spec/jsonPatches/2/operation/path", json!("/respect_dns_ttl")),
+            "no patch sets /close_connections_on_host_health_failure of httproute/shop/writes/rule/0",
+        ),
+        case(
+            EG_EDGE,
+            PATCH,
+            Set("/spec/jsonPatches/8/operation/path", json!("/health_checks/0/event_log_path")),
+            "no patch sets /health_checks/0/no_traffic_interval of httproute/shop/writes/rule/0",
+        ),
+        case(
+            EG_CLOUD,
+            ("Gateway", "ingress"),
+            Set("/spec/listeners/0/hostname", json!("guard.cloud.example")),
+            "is for one host",
+        ),
+        case(
+            EG_CLOUD,
+            ("HTTPRoute", "guard"),
+            Set("/spec/hostnames", json!(["guard.cloud.example"])),
+            "is for one host",
+        ),
+        case(
+            EG_CLOUD,
+            ("HTTPRoute", "guard"),
+            Set("/spec/hostnames", json!(["*"])),
+            "\"*\" is no hostname",
         ),
     ]
 }

@@ -1,35 +1,65 @@
-//! The Envoys of the Istio overlays: what is rendered from `k8s/overlays/edge-istio` and
-//! `k8s/overlays/cloud-istio` becomes the configurations that istiod would make of it, and they run
-//! on this machine.
+//! The Envoys of the overlays: what is rendered from `k8s/overlays` becomes the configurations that
+//! a control plane would make of it, and they run on this machine.
 //!
-//! It is a model of istiod for what these overlays use, written after its source (1.28 to 1.30):
-//! the filters of a listener and their order, routes, clusters, priorities, names, and how patches
-//! are merged. What it does not know is an error, so that nothing in the manifests is passed over
-//! in silence. Two things are replaced: mutual TLS by plain text (so policies about identities let
-//! everybody in), and names by addresses of this machine. Filters that only Istio's own build of
-//! Envoy has are left out: `istio.metadata_exchange`, `istio.alpn`, `istio.stats`.
+//! Two control planes are modelled, for what these overlays use: [`istio`] and [`envoy_gateway`].
+//! What a model does not know is an error, so that nothing in the manifests is passed over in
+//! silence.
 
-mod clusters;
-mod listeners;
+pub mod envoy_gateway;
+pub mod istio;
 mod merge;
-mod mesh;
-mod patch;
-mod places;
-mod policy;
 mod reprise;
-mod routes;
+mod world;
 
-pub use mesh::{Istio, Mesh, World};
-pub use places::{edge_and_cloud, environment, overlay};
+pub use world::World;
 
-use anyhow::{Result, bail};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use demo::load::{Load, Outcome};
+use demo::relay::Mode;
+use manifests::Manifest;
 use serde_json::{Map, Value};
+
+use crate::{DETECT_MS, Sites};
+
+/// The files of a stack, by name.
+pub type Files = BTreeMap<String, String>;
+
+/// Renders an overlay with a filter, as `cargo xtask dist` lays it out.
+pub fn overlay(name: &str, filter: &Path) -> Result<Vec<Manifest>> {
+    let dir = tempfile::tempdir()?;
+    xtask::dist::lay_out_k8s(filter, dir.path())?;
+    manifests::render(&dir.path().join("overlays").join(name))
+}
+
+/// A load, a cut in it, and the return of every session to the primary: every promise is kept and
+/// no client sees an error.
+pub async fn through_a_cut(sites: &Sites, cut: Mode) -> Result<()> {
+    let load = Load::start(sites.load());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    sites.link.set(cut).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    sites.mend().await?;
+    let returned =
+        |s: &Value| s["log"]["handed_back"].as_u64() >= Some(8) && s["log"]["pinned"] == 0;
+    sites.until("every session is handed back under load", returned).await?;
+    let (record, verdict) = sites.judge(load).await?;
+    let failed: Vec<_> = record.ops.iter().filter(|op| op.outcome != Outcome::Ok).collect();
+    ensure!(failed.is_empty(), "{} requests failed: {:?}", failed.len(), failed.first());
+    let worst = record.ops.iter().map(|op| op.latency_us / 1000).max().unwrap_or(0);
+    ensure!(worst <= DETECT_MS + 500, "the worst request took {worst} ms");
+    ensure!(verdict.acknowledged > 300, "{verdict:?}");
+    Ok(())
+}
 
 /// Fails if an object has a field that is not in the list.
 fn only(value: &Value, known: &[&str], what: &str) -> Result<()> {
     let fields = value.as_object().into_iter().flat_map(Map::keys);
     match fields.into_iter().find(|field| !known.contains(&field.as_str())) {
-        Some(field) => bail!("{what}: the model of istiod does not know the field {field}"),
+        Some(field) => bail!("{what}: the model does not know the field {field}"),
         None => Ok(()),
     }
 }
@@ -47,4 +77,11 @@ fn text(value: &Value) -> &str {
 /// A port; 0 if it is not there.
 fn port(value: &Value) -> u16 {
     value.as_u64().and_then(|number| u16::try_from(number).ok()).unwrap_or(0)
+}
+
+/// Whether a ConfigMap of this name has the filter.
+fn has_the_filter(all: &[Manifest], name: &str) -> bool {
+    let has = |m: &Manifest, part: &str| !m.at(&format!("/{part}/reprise_filter.wasm")).is_null();
+    let mut maps = all.iter().filter(|m| m.kind == "ConfigMap" && m.name == name);
+    maps.any(|m| has(m, "binaryData") || has(m, "data"))
 }

@@ -39,6 +39,8 @@ pub struct Places {
     pub second: Option<Second>,
     /// The ports of guards in Envoys of their own.
     pub guards: Option<Guards>,
+    /// The ports of what else has an Envoy of its own.
+    pub apart: Option<Apart>,
 }
 
 /// The ports of a second Envoy at the edge.
@@ -63,6 +65,17 @@ pub struct Guards {
     pub primary: u16,
     /// The admin page of the primary's.
     pub primary_admin: u16,
+}
+
+/// The ports of what else may have an Envoy of its own at the edge.
+#[derive(Debug, Clone, Copy)]
+pub struct Apart {
+    /// The admin page of the Envoy that delivers.
+    pub delivery_admin: u16,
+    /// Where the filter's module is served.
+    pub module: u16,
+    /// The admin page of the Envoy that serves it.
+    pub module_admin: u16,
 }
 
 impl Second {

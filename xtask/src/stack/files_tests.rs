@@ -24,6 +24,7 @@ fn as_they_stand() -> Places {
         journal_admin: 7501,
         second: None,
         guards: None,
+        apart: None,
     }
 }
 

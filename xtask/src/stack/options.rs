@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use super::{Places, Process};
 
 /// Makes the files of a stack, by name. The same names as ours, and `edge-guard.yaml` and
-/// `cloud-guard.yaml` for the guards, which then have Envoys of their own.
+/// `cloud-guard.yaml` for the guards, which then have Envoys of their own; with
+/// [`StackOptions::apart`] also `edge-delivery.yaml` and `edge-module.yaml`.
 pub type Configs = fn(&StackOptions, &Places, filter: &Path) -> Result<BTreeMap<String, String>>;
 
 /// Where the session key of a request comes from.
@@ -130,6 +131,9 @@ pub struct StackOptions {
     pub reprise_extra: toml::Table,
     /// Configurations that are made elsewhere than from our templates.
     pub configs: Option<Configs>,
+    /// Deliveries have an Envoy of their own, and one serves the filter's module. Only with
+    /// [`StackOptions::configs`].
+    pub apart: bool,
     /// Environment variables of single processes.
     pub env: BTreeMap<Process, Vec<(String, String)>>,
 }
@@ -160,6 +164,7 @@ impl StackOptions {
             journal_extra: toml::Table::new(),
             reprise_extra: toml::Table::new(),
             configs: None,
+            apart: false,
             env: BTreeMap::new(),
         }
     }

@@ -22,7 +22,9 @@ impl Stack {
             | Process::CloudEnvoy
             | Process::SecondEnvoy
             | Process::EdgeGuard
-            | Process::CloudGuard => {
+            | Process::CloudGuard
+            | Process::EdgeDelivery
+            | Process::EdgeModule => {
                 let config = child.spec().args.get(1).context("an Envoy without -c FILE")?;
                 put_filter(Path::new(config), &release.filter)
             }

@@ -69,18 +69,26 @@ fn replaces(patch: &Value, filter: &str) -> bool {
     patch["type"] == LISTENER && operation["op"] == "replace" && operation["jsonPath"] == wanted
 }
 
+/// What may refuse a request and stands behind wasm by default, in Envoy Gateway's order.
+const REFUSING: [&str; 3] = [
+    "envoy.filters.http.rbac",
+    "envoy.filters.http.local_ratelimit",
+    "envoy.filters.http.ratelimit",
+];
+
 /// By default Envoy Gateway puts rbac and the rate limits after wasm: what they refuse would have its
-/// number already.
+/// number already. A position that names a filter that is not there moves nothing, so there must be
+/// one for each.
 fn order(manifests: &[Manifest], gateway: &Manifest) -> Option<String> {
     policies(manifests, "EnvoyExtensionPolicy", gateway).next()?;
     let proxy = gateway.at("/spec/infrastructure/parametersRef/name");
     let proxy =
         manifests.iter().find(|other| other.kind == "EnvoyProxy" && proxy == &*other.name)?;
-    let last = list(proxy.at("/spec/filterOrder")).any(|position| {
-        position["name"] == "envoy.filters.http.wasm"
-            && position["after"] == "envoy.filters.http.ratelimit"
-    });
-    (!last).then(|| {
-        format!("{proxy}: the filter must come after envoy.filters.http.ratelimit, the last that refuses")
+    let after: Vec<_> = list(proxy.at("/spec/filterOrder"))
+        .filter(|position| position["name"] == "envoy.filters.http.wasm")
+        .map(|position| position["after"].as_str().unwrap_or_default())
+        .collect();
+    (after != REFUSING).then(|| {
+        format!("{proxy}: the filter must come after {}, in this order", REFUSING.join(", after "))
     })
 }

@@ -14,7 +14,10 @@ pub(super) fn problems(manifests: &[Manifest]) -> Vec<String> {
     for manifest in manifests {
         match manifest.kind.as_str() {
             "Backend" => problems.extend(backend(manifest)),
-            "Gateway" => problems.extend(gateway(manifests, manifest)),
+            "Gateway" => {
+                problems.extend(gateway(manifests, manifest));
+                problems.extend(hosts(manifests, manifest));
+            }
             _ => {}
         }
     }
@@ -41,6 +44,19 @@ fn gateway(manifests: &[Manifest], gateway: &Manifest) -> Option<String> {
     let asks = policies(manifests, "ClientTrafficPolicy", gateway)
         .any(|policy| policy.at("/spec/tls/clientValidation/mode") == "RequireAndVerify");
     (!encrypted || !asks).then(|| format!("{gateway}: sites come without a certificate"))
+}
+
+/// The edge sends on what the client has said as Host, so whatever sites come to must be for all.
+fn hosts(manifests: &[Manifest], gateway: &Manifest) -> Option<String> {
+    list(gateway.at("/spec/listeners")).find(|listener| listener["port"] == INGRESS_PORT)?;
+    let own = list(gateway.at("/spec/listeners")).any(|one| !one["hostname"].is_null());
+    let of_routes = manifests.iter().any(|route| {
+        route.kind == "HTTPRoute"
+            && list(route.at("/spec/parentRefs")).any(|parent| parent["name"] == *gateway.name)
+            && !route.at("/spec/hostnames").is_null()
+    });
+    (own || of_routes)
+        .then(|| format!("{gateway}: is for one host, and sites come with those of their clients"))
 }
 
 fn clusters(config: &Value) -> impl Iterator<Item = &Value> {

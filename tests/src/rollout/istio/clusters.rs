@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
-use super::mesh::{Mesh, Role, address};
-use super::{items, merge, only, patch, port, text};
+use super::mesh::{Mesh, Role};
+use super::{address, items, merge, only, patch, port, text};
 
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 

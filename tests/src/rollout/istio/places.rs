@@ -8,15 +8,8 @@ use anyhow::Result;
 use manifests::Manifest;
 use xtask::stack::{Guards, Places, Process, StackOptions};
 
-use super::mesh::{Istio, Mesh, World};
-use super::reprise;
-
-/// Renders an overlay with a filter, as `cargo xtask dist` lays it out.
-pub fn overlay(name: &str, filter: &Path) -> Result<Vec<Manifest>> {
-    let dir = tempfile::tempdir()?;
-    xtask::dist::lay_out_k8s(filter, dir.path())?;
-    manifests::render(&dir.path().join("overlays").join(name))
-}
+use super::mesh::{Istio, Mesh};
+use super::{World, reprise};
 
 /// What Istio gives every proxy in its environment, as far as these overlays ask for it.
 pub fn environment() -> BTreeMap<Process, Vec<(String, String)>> {
@@ -42,7 +35,6 @@ pub fn edge_and_cloud(
         admin,
         filter: filter.to_owned(),
         dir: options.data.clone(),
-        istio: Istio::V1_28,
     };
     let shop = "shop.shop.svc.cluster.local";
     let reprise = "reprise.shop.svc.cluster.local";
@@ -77,7 +69,7 @@ pub fn edge_and_cloud(
         ("cloud.yaml", cloud, "shop-ingress", &ingress),
         ("cloud-guard.yaml", cloud, "shop", &primary),
     ] {
-        let envoy = Mesh::of(all, workload, world)?.bootstrap()?;
+        let envoy = Mesh::of(all, workload, world, Istio::V1_28)?.bootstrap()?;
         files.insert(file.to_owned(), serde_json::to_string_pretty(&envoy)?);
     }
     for (site, all, grpc, admin) in [

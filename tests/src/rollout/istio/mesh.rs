@@ -1,14 +1,10 @@
 //! The objects of one cluster, and the pod whose Envoy is to be made.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
 use anyhow::{Context as _, Result, bail, ensure};
 use manifests::Manifest;
 use serde_json::{Value, json};
 
-use super::{clusters, items, listeners, text};
+use super::{FILTER_DIR, World, address, clusters, has_the_filter, items, listeners, text};
 
 /// The versions that differ in what this model knows: in the names of filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,33 +13,6 @@ pub enum Istio {
     V1_28,
     /// 1.30 and newer, with TrafficExtension.
     V1_30,
-}
-
-/// What stands for the cluster's network and the pod's files.
-#[derive(Debug, Clone)]
-pub struct World {
-    /// Where a host and port is found.
-    pub hosts: BTreeMap<(String, u16), SocketAddr>,
-    /// On which port of this machine a port of the pod is listened on.
-    pub ports: BTreeMap<u16, u16>,
-    /// The Envoy's own page.
-    pub admin: u16,
-    /// What ConfigMap `reprise-filter` holds.
-    pub filter: PathBuf,
-    /// Where files that istiod would send go.
-    pub dir: PathBuf,
-    /// Whose names filters have.
-    pub istio: Istio,
-}
-
-impl World {
-    /// The port of this machine that stands for one of the pod's.
-    pub fn port(&self, number: u16) -> Result<u16> {
-        self.ports
-            .get(&number)
-            .copied()
-            .with_context(|| format!("nothing stands for port {number}"))
-    }
 }
 
 /// What an Envoy does in Istio.
@@ -62,17 +31,20 @@ pub struct Mesh<'a> {
     pub all: &'a [Manifest],
     /// What its Envoy is.
     pub role: Role,
+    /// Whose names filters have.
+    pub(super) istio: Istio,
     pub(super) world: &'a World,
     template: &'a Value,
 }
 
-/// Where pods find the filter.
-const FILTER_DIR: &str = "/var/lib/reprise";
-const FILTER_FILE: &str = "/var/lib/reprise/reprise_filter.wasm";
-
 impl<'a> Mesh<'a> {
     /// As the pods of a workload see it.
-    pub fn of(all: &'a [Manifest], workload: &str, world: &'a World) -> Result<Mesh<'a>> {
+    pub fn of(
+        all: &'a [Manifest],
+        workload: &str,
+        world: &'a World,
+        istio: Istio,
+    ) -> Result<Mesh<'a>> {
         let is = |m: &&Manifest| m.name == workload && !m.at("/spec/template").is_null();
         let found = all.iter().find(is).with_context(|| format!("no workload {workload}"))?;
         let template = found.at("/spec/template");
@@ -83,14 +55,14 @@ impl<'a> Mesh<'a> {
             "" => Role::Sidecar,
             other => bail!("{found}: the template {other}"),
         };
-        Ok(Mesh { all, role, world, template })
+        Ok(Mesh { all, role, istio, world, template })
     }
 
     /// All that istiod sends its Envoy.
     pub fn resources(&self) -> Result<Value> {
         let (listeners, clusters) = (listeners::all(self)?, clusters::all(self)?);
         let mut sent = json!({"listeners": listeners, "clusters": clusters});
-        self.read_the_file(&mut sent)?;
+        self.world.read_the_file(&mut sent, self.mounts_the_filter())?;
         Ok(sent)
     }
 
@@ -99,16 +71,8 @@ impl<'a> Mesh<'a> {
     pub fn bootstrap(&self) -> Result<Value> {
         let sent = self.resources()?;
         let app = self.label("app");
-        let file = |what: &str, kind: &str| -> Result<Value> {
-            let mut all = sent[what].clone();
-            for resource in all.as_array_mut().into_iter().flatten() {
-                resource["@type"] = format!("type.googleapis.com/envoy.config.{kind}").into();
-            }
-            let path = self.world.dir.join(format!("{}-{app}-{what}.json", self.world.admin));
-            std::fs::write(&path, json!({"resources": all}).to_string())
-                .with_context(|| format!("write {}", path.display()))?;
-            Ok(json!({"path_config_source": {"path": path}, "resource_api_version": "V3"}))
-        };
+        let file =
+            |what: &str, kind: &str| self.world.sent(&format!("{app}-{what}"), kind, &sent[what]);
         Ok(json!({
             "node": {"id": app, "cluster": "shop"},
             "admin": {"address": address(([127, 0, 0, 1], self.world.admin).into())},
@@ -145,33 +109,12 @@ impl<'a> Mesh<'a> {
         text(&self.template["metadata"]["labels"][key])
     }
 
-    /// Puts the file that stands for the mounted one in its place, wherever it is named.
-    fn read_the_file(&self, value: &mut Value) -> Result<()> {
-        match value {
-            Value::String(text) if text.starts_with(FILTER_DIR) => {
-                ensure!(text == FILTER_FILE, "{text} is not in the ConfigMap");
-                ensure!(self.mounts_the_filter(), "the proxy does not mount {FILTER_DIR}");
-                *text = self.world.filter.display().to_string();
-                Ok(())
-            }
-            Value::Object(fields) => {
-                fields.values_mut().try_for_each(|value| self.read_the_file(value))
-            }
-            Value::Array(items) => items.iter_mut().try_for_each(|value| self.read_the_file(value)),
-            _ => Ok(()),
-        }
-    }
-
     /// Whether the proxy mounts the ConfigMap with the filter.
     fn mounts_the_filter(&self) -> bool {
         let volumes = items(&self.template["spec"]["volumes"]);
-        let volume = volumes.iter().find(|volume| {
-            let map = text(&volume["configMap"]["name"]);
-            let has =
-                |m: &Manifest, part: &str| !m.at(&format!("/{part}/reprise_filter.wasm")).is_null();
-            let mut maps = self.all.iter().filter(|m| m.kind == "ConfigMap" && m.name == map);
-            maps.any(|m| has(m, "binaryData") || has(m, "data"))
-        });
+        let volume = volumes
+            .iter()
+            .find(|volume| has_the_filter(self.all, text(&volume["configMap"]["name"])));
         let Some(volume) = volume else { return false };
         let name = text(&volume["name"]);
         match self.role {
@@ -189,9 +132,4 @@ impl<'a> Mesh<'a> {
             }
         }
     }
-}
-
-/// An address as Envoy writes it.
-pub(super) fn address(at: SocketAddr) -> Value {
-    json!({"socket_address": {"address": at.ip().to_string(), "port_value": at.port()}})
 }

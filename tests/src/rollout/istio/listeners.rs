@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use manifests::Manifest;
 use serde_json::{Map, Value, json};
 
-use super::mesh::{Istio, Mesh, Role, address};
-use super::{items, only, patch, policy, port, routes, text};
+use super::mesh::{Istio, Mesh, Role};
+use super::{address, items, only, patch, policy, port, routes, text};
 
 const MANAGER: &str = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
@@ -162,7 +162,7 @@ fn plugins<'a>(mesh: &Mesh<'a>, number: u16) -> impl Iterator<Item = &'a Manifes
 /// a file; the module is the one that an agent would have pulled.
 fn plugin_filter(mesh: &Mesh<'_>, plugin: &Manifest) -> Result<Value> {
     let name = &plugin.name;
-    let (name, spec) = match (plugin.kind.as_str(), mesh.world.istio) {
+    let (name, spec) = match (plugin.kind.as_str(), mesh.istio) {
         ("WasmPlugin", Istio::V1_28) => (format!("wasmplugin/shop.{name}"), plugin.at("/spec")),
         ("WasmPlugin", Istio::V1_30) => {
             let name = format!("trafficextension/shop.{name}~istio-translated-wasmplugin");

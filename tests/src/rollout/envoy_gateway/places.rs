@@ -1,0 +1,75 @@
+//! Both clusters of a site on this machine.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use manifests::Manifest;
+use xtask::stack::{Places, StackOptions};
+
+use super::{Gateway, World, as_is, reprise};
+
+/// The files of a stack from what was rendered for the edge and for the cloud. The stack must have
+/// [`StackOptions::apart`].
+pub fn edge_and_cloud(
+    edge: &[Manifest],
+    cloud: &[Manifest],
+    options: &StackOptions,
+    places: &Places,
+    filter: &Path,
+) -> Result<BTreeMap<String, String>> {
+    let guards = places.guards.context("the guards have Envoys of their own")?;
+    let apart = places.apart.context("deliveries and the module have Envoys of their own")?;
+    let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let world = |admin: u16, hosts: &[(&str, u16, SocketAddr)], ports: &[(u16, u16)]| World {
+        hosts: hosts.iter().map(|(host, port, at)| (((*host).to_owned(), *port), *at)).collect(),
+        ports: ports.iter().copied().collect(),
+        admin,
+        filter: filter.to_owned(),
+        dir: options.data.clone(),
+    };
+    let (guard, reprise) = ("shop-guard.shop.svc.cluster.local", "reprise.shop.svc.cluster.local");
+    let at_the_edge = [
+        ("guard.cloud.example", 7503, places.primary_via),
+        (guard, 7403, local(places.guard_secondary)),
+        (reprise, 7400, local(places.log_grpc)),
+        ("module.shop.svc.cluster.local", 8080, local(apart.module)),
+    ];
+    let gateway = world(places.edge_admin, &at_the_edge, &[(8080, places.clients)]);
+    let delivery = world(apart.delivery_admin, &at_the_edge, &[(7402, places.delivery)]);
+    let behind = [(guard, 7503, local(guards.primary))];
+    let ingress = world(places.cloud_admin, &behind, &[(7503, places.guard_primary)]);
+    // The probes have any free port: nobody asks there.
+    let secondary = world(
+        guards.secondary_admin,
+        &[("127.0.0.1", 8080, options.secondary), (reprise, 7400, local(places.log_grpc))],
+        &[(7403, places.guard_secondary), (7408, 0)],
+    );
+    let primary = world(
+        guards.primary_admin,
+        &[("127.0.0.1", 8080, options.primary), (reprise, 7400, local(places.journal_grpc))],
+        &[(7503, guards.primary), (7408, 0)],
+    );
+    let module = world(apart.module_admin, &[], &[(8080, apart.module)]);
+    let mut files = BTreeMap::new();
+    for (file, envoy) in [
+        ("edge.yaml", Gateway::of(edge, "gateway", &gateway)?.bootstrap()?),
+        ("edge-delivery.yaml", Gateway::of(edge, "delivery", &delivery)?.bootstrap()?),
+        ("edge-guard.yaml", as_is::of(edge, "shop", "guard", &secondary)?),
+        ("edge-module.yaml", as_is::of(edge, "module", "envoy", &module)?),
+        ("cloud.yaml", Gateway::of(cloud, "ingress", &ingress)?.bootstrap()?),
+        ("cloud-guard.yaml", as_is::of(cloud, "shop", "guard", &primary)?),
+    ] {
+        files.insert(file.to_owned(), serde_json::to_string_pretty(&envoy)?);
+    }
+    for (site, all, grpc, admin) in [
+        ("edge", edge, places.log_grpc, places.log_admin),
+        ("cloud", cloud, places.journal_grpc, places.journal_admin),
+    ] {
+        let data = options.data.join(site).display().to_string();
+        let here = reprise::Here { grpc, admin, delivery: places.delivery, data };
+        files.insert(format!("{site}.toml"), reprise::config(all, &here)?);
+    }
+    Ok(files)
+}
