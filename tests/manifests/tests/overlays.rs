@@ -44,6 +44,19 @@ fn a_service_whose_pods_share_their_state_is_scaled_at_either_site() -> Result<(
 }
 
 #[test]
+fn a_cluster_without_the_prometheus_operator_is_given_nothing_of_its_kinds() -> Result<()> {
+    let k8s = LaidOut::new()?;
+    for overlay in OVERLAYS {
+        let all = k8s.render_with(overlay, "without-prometheus-operator")?;
+        let problems = manifests::all_problems(&all);
+        ensure!(problems.is_empty(), "{overlay}: {}", problems.join("\n"));
+        let of_its = all.iter().find(|manifest| manifest.group() == "monitoring.coreos.com");
+        ensure!(of_its.is_none(), "{overlay}: {of_its:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_shop_may_have_a_namespace_of_its_own() -> Result<()> {
     let k8s = LaidOut::new()?.in_namespace("kiosk-17")?;
     let mut found = Vec::new();
