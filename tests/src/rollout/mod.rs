@@ -1,13 +1,16 @@
 //! The Envoys of the overlays: what is rendered from `k8s/overlays` becomes the configurations that
 //! a control plane would make of it, and they run on this machine.
 //!
-//! Two control planes are modelled, for what these overlays use: [`istio`] and [`envoy_gateway`].
+//! Two control planes are modelled, for what these overlays use: [`istio`] and [`envoy_gateway`];
+//! [`plain_envoy`] has none.
 //! What a model does not know is an error, so that nothing in the manifests is passed over in
 //! silence.
 
+mod as_is;
 pub mod envoy_gateway;
 pub mod istio;
 mod merge;
+pub mod plain_envoy;
 mod reprise;
 mod world;
 

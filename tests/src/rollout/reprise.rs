@@ -2,22 +2,44 @@
 
 use anyhow::{Context as _, Result};
 use manifests::Manifest;
+use xtask::stack::{Places, StackOptions};
+
+use super::Files;
+
+/// The configurations of both sites' reprise, by the name of their file.
+pub fn both(
+    edge: &[Manifest],
+    cloud: &[Manifest],
+    options: &StackOptions,
+    places: &Places,
+) -> Result<Files> {
+    let delivery = places.delivery;
+    let data = |site: &str| options.data.join(site).display().to_string();
+    let (grpc, admin) = (places.log_grpc, places.log_admin);
+    let at_the_edge = Here { grpc, admin, delivery, data: data("edge") };
+    let (grpc, admin) = (places.journal_grpc, places.journal_admin);
+    let in_the_cloud = Here { grpc, admin, delivery, data: data("cloud") };
+    Ok(Files::from([
+        ("edge.toml".to_owned(), config(edge, &at_the_edge)?),
+        ("cloud.toml".to_owned(), config(cloud, &in_the_cloud)?),
+    ]))
+}
 
 /// What differs on this machine from a pod.
 #[derive(Debug)]
-pub struct Here {
+struct Here {
     /// gRPC.
-    pub grpc: u16,
+    grpc: u16,
     /// The page that decides.
-    pub admin: u16,
+    admin: u16,
     /// Where the log delivers, if there is one.
-    pub delivery: u16,
+    delivery: u16,
     /// Where the stores are.
-    pub data: String,
+    data: String,
 }
 
 /// The file that the pod would mount, with this machine's addresses.
-pub fn config(all: &[Manifest], here: &Here) -> Result<String> {
+fn config(all: &[Manifest], here: &Here) -> Result<String> {
     let is = |m: &&Manifest| m.kind == "ConfigMap" && !m.at("/data/reprise.toml").is_null();
     let map = all.iter().find(is).context("no ConfigMap has a reprise.toml")?;
     let text = map.at("/data/reprise.toml").as_str().unwrap_or_default();

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use xtask::stack::StackOptions;
 
 use super::{port, text};
 
@@ -29,6 +30,25 @@ pub struct World {
 }
 
 impl World {
+    /// What stands for a pod's in a stack.
+    pub(super) fn new(
+        options: &StackOptions,
+        filter: &Path,
+        admin: u16,
+        hosts: &[(&str, u16, SocketAddr)],
+        ports: &[(u16, u16)],
+    ) -> World {
+        let named =
+            hosts.iter().map(|(host, port, at)| (((*host).to_owned(), *port), *at)).collect();
+        World {
+            hosts: named,
+            ports: ports.iter().copied().collect(),
+            admin,
+            filter: filter.to_owned(),
+            dir: options.data.clone(),
+        }
+    }
+
     /// The port of this machine that stands for one of the pod's.
     pub fn port(&self, number: u16) -> Result<u16> {
         self.ports
@@ -101,4 +121,9 @@ impl World {
 /// An address as Envoy writes it.
 pub(super) fn address(at: SocketAddr) -> Value {
     json!({"socket_address": {"address": at.ip().to_string(), "port_value": at.port()}})
+}
+
+/// A port of this machine.
+pub(super) fn local(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
 }

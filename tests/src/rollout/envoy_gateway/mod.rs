@@ -10,9 +10,8 @@
 //! bootstrap all but the cluster that the module is fetched from.
 //!
 //! The guards and the module's server are Envoys with files of their own, which are used as they
-//! are ([`as_is`]).
+//! are.
 
-mod as_is;
 mod clusters;
 mod filters;
 mod gateway;
@@ -27,5 +26,5 @@ pub use filters::in_order;
 pub use gateway::Gateway;
 pub use places::edge_and_cloud;
 
-use super::world::{FILTER_DIR, address};
-use super::{World, has_the_filter, items, only, port, reprise, text};
+use super::world::{FILTER_DIR, address, local};
+use super::{Files, World, as_is, has_the_filter, items, only, port, reprise, text};

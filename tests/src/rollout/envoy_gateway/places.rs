@@ -1,6 +1,5 @@
 //! Both clusters of a site on this machine.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -8,7 +7,7 @@ use anyhow::{Context as _, Result};
 use manifests::Manifest;
 use xtask::stack::{Places, StackOptions};
 
-use super::{Gateway, World, as_is, reprise};
+use super::{Files, Gateway, World, as_is, local, reprise};
 
 /// The files of a stack from what was rendered for the edge and for the cloud. The stack must have
 /// [`StackOptions::apart`].
@@ -18,16 +17,11 @@ pub fn edge_and_cloud(
     options: &StackOptions,
     places: &Places,
     filter: &Path,
-) -> Result<BTreeMap<String, String>> {
+) -> Result<Files> {
     let guards = places.guards.context("the guards have Envoys of their own")?;
     let apart = places.apart.context("deliveries and the module have Envoys of their own")?;
-    let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-    let world = |admin: u16, hosts: &[(&str, u16, SocketAddr)], ports: &[(u16, u16)]| World {
-        hosts: hosts.iter().map(|(host, port, at)| (((*host).to_owned(), *port), *at)).collect(),
-        ports: ports.iter().copied().collect(),
-        admin,
-        filter: filter.to_owned(),
-        dir: options.data.clone(),
+    let world = |admin: u16, hosts: &[(&str, u16, SocketAddr)], ports: &[(u16, u16)]| {
+        World::new(options, filter, admin, hosts, ports)
     };
     let (guard, reprise) = ("shop-guard.shop.svc.cluster.local", "reprise.shop.svc.cluster.local");
     let at_the_edge = [
@@ -52,7 +46,7 @@ pub fn edge_and_cloud(
         &[(7503, guards.primary), (7408, 0)],
     );
     let module = world(apart.module_admin, &[], &[(8080, apart.module)]);
-    let mut files = BTreeMap::new();
+    let mut files = reprise::both(edge, cloud, options, places)?;
     for (file, envoy) in [
         ("edge.yaml", Gateway::of(edge, "gateway", &gateway)?.bootstrap()?),
         ("edge-delivery.yaml", Gateway::of(edge, "delivery", &delivery)?.bootstrap()?),
@@ -62,14 +56,6 @@ pub fn edge_and_cloud(
         ("cloud-guard.yaml", as_is::of(cloud, "shop", "guard", &primary)?),
     ] {
         files.insert(file.to_owned(), serde_json::to_string_pretty(&envoy)?);
-    }
-    for (site, all, grpc, admin) in [
-        ("edge", edge, places.log_grpc, places.log_admin),
-        ("cloud", cloud, places.journal_grpc, places.journal_admin),
-    ] {
-        let data = options.data.join(site).display().to_string();
-        let here = reprise::Here { grpc, admin, delivery: places.delivery, data };
-        files.insert(format!("{site}.toml"), reprise::config(all, &here)?);
     }
     Ok(files)
 }

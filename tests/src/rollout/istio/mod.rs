@@ -18,5 +18,5 @@ mod routes;
 pub use mesh::{Istio, Mesh};
 pub use places::{edge_and_cloud, environment};
 
-use super::world::{FILTER_DIR, address};
-use super::{World, has_the_filter, items, merge, only, port, reprise, text};
+use super::world::{FILTER_DIR, address, local};
+use super::{Files, World, has_the_filter, items, merge, only, port, reprise, text};

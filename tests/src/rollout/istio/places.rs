@@ -9,7 +9,7 @@ use manifests::Manifest;
 use xtask::stack::{Guards, Places, Process, StackOptions};
 
 use super::mesh::{Istio, Mesh};
-use super::{World, reprise};
+use super::{Files, World, local, reprise};
 
 /// What Istio gives every proxy in its environment, as far as these overlays ask for it.
 pub fn environment() -> BTreeMap<Process, Vec<(String, String)>> {
@@ -25,16 +25,11 @@ pub fn edge_and_cloud(
     options: &StackOptions,
     places: &Places,
     filter: &Path,
-) -> Result<BTreeMap<String, String>> {
+) -> Result<Files> {
     let guards =
         places.guards.unwrap_or(Guards { secondary_admin: 0, primary: 0, primary_admin: 0 });
-    let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-    let world = |admin: u16, hosts: &[(&str, u16, SocketAddr)], ports: &[(u16, u16)]| World {
-        hosts: hosts.iter().map(|(host, port, at)| (((*host).to_owned(), *port), *at)).collect(),
-        ports: ports.iter().copied().collect(),
-        admin,
-        filter: filter.to_owned(),
-        dir: options.data.clone(),
+    let world = |admin: u16, hosts: &[(&str, u16, SocketAddr)], ports: &[(u16, u16)]| {
+        World::new(options, filter, admin, hosts, ports)
     };
     let shop = "shop.shop.svc.cluster.local";
     let reprise = "reprise.shop.svc.cluster.local";
@@ -62,7 +57,7 @@ pub fn edge_and_cloud(
         &[("127.0.0.1", 8080, options.primary), (reprise, 7400, local(places.journal_grpc))],
         &[(8080, guards.primary)],
     );
-    let mut files = BTreeMap::new();
+    let mut files = reprise::both(edge, cloud, options, places)?;
     for (file, all, workload, world) in [
         ("edge.yaml", edge, "shop-gateway", &gateway),
         ("edge-guard.yaml", edge, "shop", &secondary),
@@ -71,14 +66,6 @@ pub fn edge_and_cloud(
     ] {
         let envoy = Mesh::of(all, workload, world, Istio::V1_28)?.bootstrap()?;
         files.insert(file.to_owned(), serde_json::to_string_pretty(&envoy)?);
-    }
-    for (site, all, grpc, admin) in [
-        ("edge", edge, places.log_grpc, places.log_admin),
-        ("cloud", cloud, places.journal_grpc, places.journal_admin),
-    ] {
-        let data = options.data.join(site).display().to_string();
-        let here = reprise::Here { grpc, admin, delivery: places.delivery, data };
-        files.insert(format!("{site}.toml"), reprise::config(all, &here)?);
     }
     Ok(files)
 }

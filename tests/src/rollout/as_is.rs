@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result, ensure};
 use manifests::Manifest;
 use serde_json::{Value, json};
 
-use super::{FILTER_DIR, World, address, has_the_filter, items, text};
+use super::world::{FILTER_DIR, address};
+use super::{World, has_the_filter, items, text};
 
 /// The file that a container of a workload mounts, with this machine's addresses.
 pub fn of(all: &[Manifest], workload: &str, container: &str, world: &World) -> Result<Value> {

@@ -51,6 +51,14 @@ sites_test! {
 }
 
 sites_test! {
+    async fn a_site_in_istio_whose_connections_are_refused_asks_the_other_replica(sites, |options| {
+        istio(options, as_laid_out);
+    }) {
+        through_a_cut(&sites, Mode::Refuse).await?;
+    }
+}
+
+sites_test! {
     async fn a_gateway_that_starts_again_while_its_site_is_cut_serves_from_the_module_on_its_node(sites, |options| {
         istio(options, as_laid_out);
     }) {
