@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tests::rollout::envoy_gateway::edge_and_cloud;
-use tests::rollout::{Files, overlay, through_a_cut};
-use tests::{DETECT_MS, Sites, sites_test};
+use tests::rollout::scenes::{restarted_while_cut, serves_nobody, through_a_cut};
+use tests::rollout::{Files, overlay};
+use tests::{Sites, sites_test};
 use xtask::stack::{Configs, Places, Process, StackOptions};
 
 /// Both overlays, rendered once.
@@ -78,20 +79,8 @@ sites_test! {
     async fn an_envoy_gateway_envoy_that_starts_again_while_its_site_is_cut_serves_from_its_node(sites, |options| {
         envoy_gateway(options, laid_out);
     }) {
-        sites.write("s", "before").await?;
-        sites.cut(Mode::Hole).await?;
-        sites.write("s", "cut").await?;
         // Nobody serves the module either.
-        sites.stack.kill(Process::EdgeModule).await?;
-        sites.stack.kill(Process::EdgeEnvoy).await?;
-        sites.stack.restart(Process::EdgeEnvoy).await?;
-        let answer = sites.write("s", "restarted").await?;
-        ensure!(answer.took <= Duration::from_millis(DETECT_MS + 500), "{answer:?}");
-        let read = sites.client.read("s").send().await?;
-        ensure!(read.status == 200, "{read:?}");
-        sites.mend().await?;
-        sites.both_hold("s", &["before", "cut", "restarted"]).await?;
-        sites.every_number_ran_once().await?;
+        restarted_while_cut(&sites, &[Process::EdgeModule]).await?;
         // No request has gone to this cluster, and nobody waits a minute for the next check.
         primary_is_healthy(&sites, "httproute/shop/writes-primary-only/rule/0").await?;
     }
@@ -101,14 +90,6 @@ sites_test! {
     async fn an_envoy_gateway_whose_patch_is_missing_serves_nobody_and_keeps_nobody_waiting(sites, |options| {
         envoy_gateway(options, without_the_patch);
     }) {
-        for answer in [sites.client.write("s", "a").send().await?, sites.client.read("s").send().await?] {
-            ensure!(answer.status == 503, "{answer:?}");
-            ensure!(answer.took < Duration::from_secs(1), "{answer:?}");
-        }
-        for till in [&sites.primary, &sites.secondary] {
-            ensure!(tests::labels(till, "s").await?.is_empty(), "a write has passed unnumbered");
-        }
-        let logs = sites.stack.dump_logs();
-        ensure!(logs.contains("plugin configuration: role: is required"), "the log says why");
+        serves_nobody(&sites, 503).await?;
     }
 }

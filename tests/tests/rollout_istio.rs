@@ -6,11 +6,11 @@ use demo::relay::Mode;
 use manifests::Manifest;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::Duration;
 use tests::rollout::istio::{edge_and_cloud, environment};
-use tests::rollout::{Files, overlay, through_a_cut};
-use tests::{DETECT_MS, sites_test};
-use xtask::stack::{Configs, Places, Process, StackOptions};
+use tests::rollout::scenes::{restarted_while_cut, serves_nobody, through_a_cut};
+use tests::rollout::{Files, overlay};
+use tests::sites_test;
+use xtask::stack::{Configs, Places, StackOptions};
 
 /// Both overlays, rendered once.
 fn rendered(filter: &Path) -> Result<&'static (Vec<Manifest>, Vec<Manifest>)> {
@@ -62,18 +62,7 @@ sites_test! {
     async fn a_gateway_that_starts_again_while_its_site_is_cut_serves_from_the_module_on_its_node(sites, |options| {
         istio(options, as_laid_out);
     }) {
-        sites.write("s", "before").await?;
-        sites.cut(Mode::Hole).await?;
-        sites.write("s", "cut").await?;
-        sites.stack.kill(Process::EdgeEnvoy).await?;
-        sites.stack.restart(Process::EdgeEnvoy).await?;
-        let answer = sites.write("s", "restarted").await?;
-        ensure!(answer.took <= Duration::from_millis(DETECT_MS + 500), "{answer:?}");
-        let read = sites.client.read("s").send().await?;
-        ensure!(read.status == 200, "{read:?}");
-        sites.mend().await?;
-        sites.both_hold("s", &["before", "cut", "restarted"]).await?;
-        sites.every_number_ran_once().await?;
+        restarted_while_cut(&sites, &[]).await?;
     }
 }
 
@@ -81,14 +70,6 @@ sites_test! {
     async fn a_gateway_whose_filter_is_not_replaced_serves_nobody_and_keeps_nobody_waiting(sites, |options| {
         istio(options, without_the_patch);
     }) {
-        for answer in [sites.client.write("s", "a").send().await?, sites.client.read("s").send().await?] {
-            ensure!(answer.status == 500, "{answer:?}");
-            ensure!(answer.took < Duration::from_secs(1), "{answer:?}");
-        }
-        for till in [&sites.primary, &sites.secondary] {
-            ensure!(tests::labels(till, "s").await?.is_empty(), "a write has passed unnumbered");
-        }
-        let logs = sites.stack.dump_logs();
-        ensure!(logs.contains("plugin configuration: role: is required"), "the log says why");
+        serves_nobody(&sites, 500).await?;
     }
 }

@@ -5,7 +5,8 @@ use anyhow::Result;
 use demo::relay::Mode;
 use std::path::Path;
 use tests::rollout::plain_envoy::edge_and_cloud;
-use tests::rollout::{Files, overlay, through_a_cut};
+use tests::rollout::scenes::{restarted_while_cut, through_a_cut};
+use tests::rollout::{Files, overlay};
 use tests::sites_test;
 use xtask::stack::{Places, StackOptions};
 
@@ -28,5 +29,13 @@ sites_test! {
         options.configs = Some(laid_out);
     }) {
         through_a_cut(&sites, Mode::Refuse).await?;
+    }
+}
+
+sites_test! {
+    async fn a_plain_gateway_that_starts_again_while_its_site_is_cut_serves(sites, |options| {
+        options.configs = Some(laid_out);
+    }) {
+        restarted_while_cut(&sites, &[]).await?;
     }
 }

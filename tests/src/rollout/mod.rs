@@ -12,21 +12,17 @@ pub mod istio;
 mod merge;
 pub mod plain_envoy;
 mod reprise;
+pub mod scenes;
 mod world;
 
 pub use world::World;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
-use demo::load::{Load, Outcome};
-use demo::relay::Mode;
+use anyhow::{Result, bail};
 use manifests::Manifest;
 use serde_json::{Map, Value};
-
-use crate::{DETECT_MS, Sites};
 
 /// The files of a stack, by name.
 pub type Files = BTreeMap<String, String>;
@@ -36,26 +32,6 @@ pub fn overlay(name: &str, filter: &Path) -> Result<Vec<Manifest>> {
     let dir = tempfile::tempdir()?;
     xtask::dist::lay_out_k8s(filter, dir.path())?;
     manifests::render(&dir.path().join("overlays").join(name))
-}
-
-/// A load, a cut in it, and the return of every session to the primary: every promise is kept and
-/// no client sees an error.
-pub async fn through_a_cut(sites: &Sites, cut: Mode) -> Result<()> {
-    let load = Load::start(sites.load());
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    sites.link.set(cut).await?;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    sites.mend().await?;
-    let returned =
-        |s: &Value| s["log"]["handed_back"].as_u64() >= Some(8) && s["log"]["pinned"] == 0;
-    sites.until("every session is handed back under load", returned).await?;
-    let (record, verdict) = sites.judge(load).await?;
-    let failed: Vec<_> = record.ops.iter().filter(|op| op.outcome != Outcome::Ok).collect();
-    ensure!(failed.is_empty(), "{} requests failed: {:?}", failed.len(), failed.first());
-    let worst = record.ops.iter().map(|op| op.latency_us / 1000).max().unwrap_or(0);
-    ensure!(worst <= DETECT_MS + 500, "the worst request took {worst} ms");
-    ensure!(verdict.acknowledged > 300, "{verdict:?}");
-    Ok(())
 }
 
 /// Fails if an object has a field that is not in the list.
