@@ -306,6 +306,13 @@ fn wrongs() -> Vec<Wrong> {
             "are no endpoint's",
         ),
         (
+            "DestinationRule",
+            "replicas",
+            "/spec/subsets/0/trafficPolicy/loadBalancer/consistentHash",
+            json!({"httpHeaderName": "x-session-id", "maglev": {}}),
+            "with a hash a retry goes to the same replica again",
+        ),
+        (
             "Gateway",
             "shop-delivery",
             "/spec/servers/0/port/number",

@@ -152,6 +152,9 @@ fn rule(world: &World<'_>, rule: &Manifest) -> Vec<String> {
             if policy["outlierDetection"].is_null() {
                 problems.push(at("without outlierDetection istiod makes no priorities".into()));
             }
+            if !policy["loadBalancer"]["consistentHash"].is_null() {
+                problems.push(at("with a hash a retry goes to the same replica again".into()));
+            }
             if !own.contains(text(&failover["from"])) {
                 problems.push(at(format!("no pod has istio-locality {}", failover["from"])));
             }
