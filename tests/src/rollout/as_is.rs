@@ -1,11 +1,42 @@
 //! Envoys that have a file of their own in a ConfigMap.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, ensure};
 use manifests::Manifest;
 use serde_json::{Value, json};
+use xtask::stack::{Places, StackOptions};
 
-use super::world::{FILTER_DIR, address};
+use super::world::{FILTER_DIR, address, local};
 use super::{World, has_the_filter, items, text};
+
+/// The guards' files, which Envoy Gateway's overlays and the plain ones share: the edge's, the cloud's.
+pub fn guards(
+    edge: &[Manifest],
+    cloud: &[Manifest],
+    options: &StackOptions,
+    places: &Places,
+    filter: &Path,
+) -> Result<[Value; 2]> {
+    let guards = places.guards.context("the guards have Envoys of their own")?;
+    let reprise = "reprise.shop.svc.cluster.local";
+    // The probes have any free port: nobody asks there.
+    let secondary = World::new(
+        options,
+        filter,
+        guards.secondary_admin,
+        &[("127.0.0.1", 8080, options.secondary), (reprise, 7400, local(places.log_grpc))],
+        &[(7403, places.guard_secondary), (7408, 0)],
+    );
+    let primary = World::new(
+        options,
+        filter,
+        guards.primary_admin,
+        &[("127.0.0.1", 8080, options.primary), (reprise, 7400, local(places.journal_grpc))],
+        &[(7503, guards.primary), (7408, 0)],
+    );
+    Ok([of(edge, "shop", "guard", &secondary)?, of(cloud, "shop", "guard", &primary)?])
+}
 
 /// The file that a container of a workload mounts, with this machine's addresses.
 pub fn of(all: &[Manifest], workload: &str, container: &str, world: &World) -> Result<Value> {

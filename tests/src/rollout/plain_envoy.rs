@@ -34,29 +34,19 @@ pub fn edge_and_cloud(
         ],
         &[(8080, places.clients), (7402, places.delivery), (7408, 0)],
     );
-    let secondary = world(
-        guards.secondary_admin,
-        &[("127.0.0.1", 8080, options.secondary), (reprise, 7400, local(places.log_grpc))],
-        &[(7403, places.guard_secondary), (7408, 0)],
-    );
     let ingress = world(
         places.cloud_admin,
         &[(guard, 7503, local(guards.primary))],
         &[(7503, places.guard_primary), (7408, 0)],
     );
-    let primary = world(
-        guards.primary_admin,
-        &[("127.0.0.1", 8080, options.primary), (reprise, 7400, local(places.journal_grpc))],
-        &[(7503, guards.primary), (7408, 0)],
-    );
     let mut files = reprise::both(edge, cloud, options, places)?;
-    for (file, all, workload, container, world) in [
-        ("edge.yaml", edge, "gateway", "envoy", gateway),
-        ("edge-guard.yaml", edge, "shop", "guard", secondary),
-        ("cloud.yaml", cloud, "ingress", "envoy", ingress),
-        ("cloud-guard.yaml", cloud, "shop", "guard", primary),
+    let [secondary, primary] = as_is::guards(edge, cloud, options, places, filter)?;
+    for (file, mut envoy) in [
+        ("edge.yaml", as_is::of(edge, "gateway", "envoy", &gateway)?),
+        ("edge-guard.yaml", secondary),
+        ("cloud.yaml", as_is::of(cloud, "ingress", "envoy", &ingress)?),
+        ("cloud-guard.yaml", primary),
     ] {
-        let mut envoy = as_is::of(all, workload, container, &world)?;
         in_plain_text(&mut envoy);
         files.insert(file.to_owned(), serde_json::to_string_pretty(&envoy)?);
     }

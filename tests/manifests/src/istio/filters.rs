@@ -17,12 +17,16 @@ pub(super) fn problems(all: &[Manifest]) -> Vec<String> {
         all.iter().filter(|m| ["WasmPlugin", "TrafficExtension"].contains(&m.kind.as_str()));
     for plugin in plugins {
         let spec = plugin.at("/spec");
-        let wasm = if plugin.kind == "WasmPlugin" { spec } else { &spec["wasm"] };
-        let own = pinned(wasm).into_iter().chain(placed(spec)).chain(replaced(all, plugin));
+        let own = pinned(wasm(plugin)).into_iter().chain(placed(spec)).chain(replaced(all, plugin));
         let own = own.chain(mounted(all, plugin));
         problems.extend(own.map(|problem| format!("{plugin}: {problem}")));
     }
     problems
+}
+
+/// Where a plugin says what its module is.
+fn wasm(plugin: &Manifest) -> &Value {
+    plugin.at(if plugin.kind == "WasmPlugin" { "/spec" } else { "/spec/wasm" })
 }
 
 fn pinned(wasm: &Value) -> Vec<String> {
@@ -111,9 +115,7 @@ fn replaced(all: &[Manifest], plugin: &Manifest) -> Vec<String> {
 
 /// The variables of a plugin, as Envoy is told of them: a value, or none if it is the host's.
 fn declared(plugin: &Manifest) -> BTreeMap<&str, &Value> {
-    let spec = plugin.at("/spec");
-    let wasm = if plugin.kind == "WasmPlugin" { spec } else { &spec["wasm"] };
-    let all = items(&wasm["vmConfig"]["env"]).iter();
+    let all = items(&wasm(plugin)["vmConfig"]["env"]).iter();
     all.map(|one| (text(&one["name"]), &one["value"])).collect()
 }
 

@@ -34,26 +34,16 @@ pub fn edge_and_cloud(
     let delivery = world(apart.delivery_admin, &at_the_edge, &[(7402, places.delivery)]);
     let behind = [(guard, 7503, local(guards.primary))];
     let ingress = world(places.cloud_admin, &behind, &[(7503, places.guard_primary)]);
-    // The probes have any free port: nobody asks there.
-    let secondary = world(
-        guards.secondary_admin,
-        &[("127.0.0.1", 8080, options.secondary), (reprise, 7400, local(places.log_grpc))],
-        &[(7403, places.guard_secondary), (7408, 0)],
-    );
-    let primary = world(
-        guards.primary_admin,
-        &[("127.0.0.1", 8080, options.primary), (reprise, 7400, local(places.journal_grpc))],
-        &[(7503, guards.primary), (7408, 0)],
-    );
     let module = world(apart.module_admin, &[], &[(8080, apart.module)]);
     let mut files = reprise::both(edge, cloud, options, places)?;
+    let [secondary, primary] = as_is::guards(edge, cloud, options, places, filter)?;
     for (file, envoy) in [
         ("edge.yaml", Gateway::of(edge, "gateway", &gateway)?.bootstrap()?),
         ("edge-delivery.yaml", Gateway::of(edge, "delivery", &delivery)?.bootstrap()?),
-        ("edge-guard.yaml", as_is::of(edge, "shop", "guard", &secondary)?),
+        ("edge-guard.yaml", secondary),
         ("edge-module.yaml", as_is::of(edge, "module", "envoy", &module)?),
         ("cloud.yaml", Gateway::of(cloud, "ingress", &ingress)?.bootstrap()?),
-        ("cloud-guard.yaml", as_is::of(cloud, "shop", "guard", &primary)?),
+        ("cloud-guard.yaml", primary),
     ] {
         files.insert(file.to_owned(), serde_json::to_string_pretty(&envoy)?);
     }
