@@ -252,6 +252,21 @@ fn a_session_that_is_pinned_again_and_again_stays_longer_each_time() {
 }
 
 #[test]
+fn a_session_that_rests_between_its_pins_is_damped_all_the_same() {
+    let mut desk = Desk::new();
+    let mut stay_after = |rest_ms: u64, label: &str| {
+        (0..rest_ms / 100).for_each(|_| desk.pass(100));
+        (stay_ms(&mut desk, label), desk.log.status().sessions)
+    };
+    assert_eq!(stay_after(0, "first"), (0, 1));
+    assert_eq!(stay_after(12_000, "second"), (1000, 1));
+    assert_eq!(stay_after(29_000, "third"), (2000, 1));
+    assert_eq!(stay_after(30_000, "later"), (0, 1));
+    (0..410).for_each(|_| desk.pass(100));
+    assert_eq!(desk.log.status().sessions, 0, "it leaves memory in the end");
+}
+
+#[test]
 fn nothing_is_held_for_a_session_that_is_damped() {
     let mut desk = Desk::new();
     stay_ms(&mut desk, "once");

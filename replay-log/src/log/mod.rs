@@ -428,9 +428,15 @@ impl Log {
     }
 
     fn put_to_rest(&mut self, now: Now, key: &SessionKey) {
-        if self.dirty.contains(key) {
+        let Some(session) = self.sessions.get(key).filter(|s| s.is_quiet() && !s.pinned) else {
+            return;
+        };
+        let damping = session.damping_until_ms().filter(|until| now.mono_ms < *until);
+        if let Some(until) = damping {
+            self.resting.insert((until, key.clone()));
+        } else if self.dirty.contains(key) {
             self.resting.insert((now.mono_ms + REST_MS, key.clone()));
-        } else if self.sessions.get(key).is_some_and(|s| s.is_quiet() && !s.pinned) {
+        } else {
             self.sessions.remove(key);
         }
     }

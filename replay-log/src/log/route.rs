@@ -39,10 +39,15 @@ impl Session {
     /// It was pinned: how long it stays, whatever the primary says.
     fn damp(&mut self, now: Now) {
         let (first, most) = DAMPING_MS;
-        let soon = |at: u64| now.mono_ms.saturating_sub(at) < DAMPING_FORGOTTEN_MS;
-        let again = self.handed_back_ms.is_some_and(soon);
+        let again = self.damping_until_ms().is_some_and(|until| now.mono_ms < until);
         self.damping_ms = if again { (self.damping_ms * 2).clamp(first, most) } else { 0 };
         self.no_hand_back_before_ms = now.mono_ms + self.damping_ms;
+    }
+
+    /// Until when another pin would be damped, which nothing but this session in memory knows; on
+    /// the monotonic clock.
+    pub(super) fn damping_until_ms(&self) -> Option<u64> {
+        self.handed_back_ms.map(|at| at + DAMPING_FORGOTTEN_MS)
     }
 
     fn is_damped(&self, now: Now) -> bool {
