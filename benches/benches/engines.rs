@@ -23,6 +23,7 @@ fn log() -> Log {
         remember_ids_ms: 86_400_000,
         remember_ids_bytes: 1 << 28,
         session_idle_ms: 604_800_000,
+        max_entries: 1_000_000,
         max_bytes: 1 << 30,
     };
     let mut log =

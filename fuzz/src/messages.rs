@@ -24,6 +24,7 @@ pub(crate) fn log_config() -> LogConfig {
         remember_ids_ms: 1000,
         remember_ids_bytes: 1 << 16,
         session_idle_ms: 1000,
+        max_entries: 1_000_000,
         max_bytes: 1 << 20,
     }
 }

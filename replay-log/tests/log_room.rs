@@ -3,7 +3,7 @@
 mod support;
 
 use protocol::{Number, Replica, Verdict, Word, pb};
-use replay_log::log::{Full, Log};
+use replay_log::log::{Full, Log, LogConfig};
 use replay_log::store::{MemoryStore, Store, StoreError, StoreStats, Visit, Write};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,26 +120,48 @@ fn room_again_is_seen_without_a_restart_and_without_a_write() {
 }
 
 #[test]
-fn a_log_at_its_bound_says_so_until_there_is_room_below_it() {
-    let mut config = config();
-    config.max_bytes = 1000;
-    let mut desk = Desk::with(config, MemoryStore::new());
-    let mut numbered = vec![];
-    let refusal = loop {
-        match desk.append("s", &format!("w{}", numbered.len())) {
-            Some(pb::appended::Outcome::Numbered(n)) => numbered.push(n),
-            Some(pb::appended::Outcome::Refused(refused)) => break refused,
-            None => panic!("no reply"),
+fn a_log_at_a_bound_says_so_until_there_is_room_below_it() {
+    let bytes = LogConfig { max_bytes: 1000, ..config() };
+    let entries = LogConfig { max_entries: 5, ..config() };
+    for (config, cause, words) in [
+        (bytes, Full::Bytes, "bytes, its bound"),
+        (entries, Full::Entries, "holds 5 entries, its bound"),
+    ] {
+        let mut desk = Desk::with(config, MemoryStore::new());
+        let mut numbered = vec![];
+        let refusal = loop {
+            match desk.append("s", &format!("w{}", numbered.len())) {
+                Some(pb::appended::Outcome::Numbered(n)) => numbered.push(n),
+                Some(pb::appended::Outcome::Refused(refused)) => break refused,
+                None => panic!("no reply"),
+            }
+        };
+        assert!(refusal.detail.contains(words), "{}", refusal.detail);
+        assert_eq!(desk.log.status().full, Some(cause));
+        assert!(desk.number("s", "w0").known, "a retry of what has a number is no new entry");
+        for n in &numbered {
+            desk.answered("s", n, Replica::Primary);
         }
-    };
-    assert!(refusal.detail.contains("its bound"), "{}", refusal.detail);
-    assert_eq!(desk.log.status().full, Some(Full::Bytes));
+        desk.drain();
+        assert_eq!(desk.log.status().full, None);
+        assert_eq!(events(&desk), ["full", "room_again"]);
+    }
+}
+
+#[test]
+fn a_log_that_starts_with_more_than_its_bound_takes_nothing_new_until_that_is_settled() {
+    let mut desk = Desk::new();
+    let numbered = ["a", "b", "c"].map(|id| desk.number("s", id));
+    desk.config.max_entries = 2;
+    desk.restart();
+    assert_eq!(desk.log.status().full, Some(Full::Entries));
+    refused(&mut desk, "s", "d");
+    assert!(desk.number("s", "c").known);
     for n in &numbered {
         desk.answered("s", n, Replica::Primary);
     }
     desk.drain();
-    assert_eq!(desk.log.status().full, None);
-    assert_eq!(events(&desk), ["full", "room_again"]);
+    assert_eq!(desk.number("s", "d").seq, 4);
 }
 
 /// Every store that a crash can leave: the whole batches up to one, and the first writes of it.

@@ -46,6 +46,8 @@ fn log_gauges(page: &mut Page, s: &log::Status, unix_ms: u64) {
         ("pinned_sessions", "Sessions whose requests go to the secondary.", s.pinned),
         ("entries", "Writes that some replica has not settled.", s.entries),
         ("entries_bytes", "Bytes of those writes.", s.bytes),
+        ("max_entries", "At so many of them new writes are refused.", s.max_entries),
+        ("max_bytes", "At so many bytes of them new writes are refused.", s.max_bytes),
         ("full", "1 while new writes are refused for want of room.", s.full.is_some().into()),
         ("gateway_streams", "Streams of gateway workers.", s.gateways),
         ("ids", "Remembered ids of settled writes.", s.ids),

@@ -137,6 +137,7 @@ impl fmt::Display for Answer<'_> {
             )?;
         }
         writeln!(f, "\nIn reprise.toml, under [log]:\n")?;
+        writeln!(f, "max_entries = {:.0}", need.writes * MARGIN)?;
         writeln!(f, "max_bytes = {:.0}", need.records * MARGIN)?;
         if need.remember_ids > REMEMBERED {
             writeln!(f, "remember_ids_bytes = {:.0}", need.remember_ids)?;

@@ -180,6 +180,7 @@ fn open_log(config: &Config, section: &LogSection, clock: Clock) -> Result<Log, 
         remember_ids_ms: section.remember_ids_ms,
         remember_ids_bytes: section.remember_ids_bytes,
         session_idle_ms: section.session_idle_ms,
+        max_entries: section.max_entries,
         max_bytes: section.max_bytes,
     };
     let store = open_store(config, "log")?;

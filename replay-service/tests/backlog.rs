@@ -316,7 +316,7 @@ async fn outage(store: &str, writes: u64) {
     let site = Site {
         config: config(&format!(
             "store = '{store}'\ndata = '{data}'\n[log]\ndelivery = '{}'\n\
-             delivery_timeout_ms = 1000\n",
+             delivery_timeout_ms = 5000\n",
             listener.address
         )),
         peak: Peak::default(),

@@ -133,6 +133,7 @@ fn log(scenario: &Scenario, service: &str) -> Result<LogSettings, String> {
             remember_ids_ms: number("remember_ids_ms", DAY_MS, 1000..=365 * DAY_MS),
             remember_ids_bytes: number("remember_ids_bytes", 256 << 20, 1 << 16..=1 << 40),
             session_idle_ms: number("session_idle_ms", 7 * DAY_MS, 1000..=365 * DAY_MS),
+            max_entries: number("max_entries", 4_000_000, 1000..=1_000_000_000),
             max_bytes: number("max_bytes", 8 << 30, 1 << 16..=1 << 50),
         };
         if engine.takeover_ms >= timeout_ms {

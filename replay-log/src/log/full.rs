@@ -10,6 +10,8 @@ const LOOK_MS: u64 = 1000;
 /// Why new writes are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
+    /// There are `max_entries` unsettled entries.
+    Entries,
     /// Unsettled entries take `max_bytes`.
     Bytes,
     /// The disk has too little left.
@@ -20,6 +22,7 @@ impl Full {
     /// Its name in the status.
     pub fn name(self) -> &'static str {
         match self {
+            Full::Entries => "entries",
             Full::Bytes => "bytes",
             Full::Disk => "disk",
         }
@@ -41,9 +44,8 @@ impl State {
 impl Log {
     /// Why new writes are refused now, if they are.
     pub(super) fn full(&self) -> Option<Full> {
-        let no_bytes = self.live_bytes >= self.config.max_bytes;
-        let bytes = no_bytes || self.full.cause == Some(Full::Bytes);
-        if self.store.has_room() { bytes.then_some(Full::Bytes) } else { Some(Full::Disk) }
+        let was = self.full.cause.filter(|cause| *cause != Full::Disk);
+        if self.store.has_room() { was.or(self.bound_of(1)) } else { Some(Full::Disk) }
     }
 
     /// Why a new entry of so many bytes is refused, if it is.
@@ -52,29 +54,39 @@ impl Log {
         if self.full.cause == Some(Full::Disk) {
             return Some(self.disk_is_full());
         }
-        if self.live_bytes + bytes <= self.config.max_bytes {
-            return None;
-        }
-        let detail = format!("the replay log holds {} bytes, its bound", self.live_bytes);
+        let cause = self.bound_of(bytes)?;
+        let held = if cause == Full::Entries { self.live_entries } else { self.live_bytes };
+        let detail = format!("the replay log holds {held} {}, its bound", cause.name());
         if self.full.cause.is_none() {
-            self.full.cause = Some(Full::Bytes);
+            self.full.cause = Some(cause);
             self.event(now, "full", None, None, &detail);
         }
         Some(detail)
     }
 
+    /// The bound that one more entry of so many bytes would be over.
+    fn bound_of(&self, bytes: u64) -> Option<Full> {
+        if self.live_entries >= self.config.max_entries {
+            Some(Full::Entries)
+        } else {
+            (self.live_bytes + bytes > self.config.max_bytes).then_some(Full::Bytes)
+        }
+    }
+
     /// Notes that the disk has become full, and that there is room again.
     pub(super) fn note_room(&mut self, now: Now) {
         let room = self.store.has_room();
+        // Not at its very edge, where the next write would fill it again.
+        let at_bound = self.live_bytes > self.config.max_bytes / 8 * 7
+            || self.live_entries > self.config.max_entries / 8 * 7;
         match self.full.cause {
             Some(Full::Disk) if !room => self.full.look_at_ms = now.mono_ms + LOOK_MS,
-            None | Some(Full::Bytes) if !room => {
+            _ if !room => {
                 self.full = State { cause: Some(Full::Disk), look_at_ms: now.mono_ms + LOOK_MS };
                 let detail = self.disk_is_full();
                 self.event(now, "full", None, None, &detail);
             }
-            // Not at its very edge, where the next write would fill it again.
-            Some(Full::Bytes) if self.live_bytes > self.config.max_bytes / 8 * 7 => {}
+            Some(Full::Entries | Full::Bytes) if at_bound => {}
             Some(_) => {
                 self.full.cause = None;
                 self.event(now, "room_again", None, None, "");

@@ -72,7 +72,9 @@ pub struct LogConfig {
     pub remember_ids_bytes: u64,
     /// A session that rests this long begins a new epoch with its next write.
     pub session_idle_ms: u64,
-    /// The most that unsettled entries may take; above it writes are refused.
+    /// The most unsettled entries, which are what takes memory; above it writes are refused.
+    pub max_entries: u64,
+    /// The most that unsettled entries may take on disk; above it writes are refused.
     pub max_bytes: u64,
 }
 

@@ -19,6 +19,10 @@ pub struct Status {
     pub entries: u64,
     /// Bytes of those entries.
     pub bytes: u64,
+    /// The most that there may be of either.
+    pub max_entries: u64,
+    /// In bytes.
+    pub max_bytes: u64,
     /// Why new writes are refused, if they are.
     pub full: Option<Full>,
     /// Writes numbered.
@@ -194,6 +198,8 @@ impl Log {
             pinned: self.sessions.values().filter(|s| s.pinned).count() as u64,
             entries: self.live_entries,
             bytes: self.live_bytes,
+            max_entries: self.config.max_entries,
+            max_bytes: self.config.max_bytes,
             full: self.full(),
             numbered: c.numbered,
             deduplicated: c.deduplicated,

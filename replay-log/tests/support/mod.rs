@@ -26,6 +26,7 @@ pub fn config() -> LogConfig {
         remember_ids_ms: 86_400_000,
         remember_ids_bytes: 1 << 20,
         session_idle_ms: IDLE_MS,
+        max_entries: 1_000_000,
         max_bytes: 1 << 20,
     }
 }

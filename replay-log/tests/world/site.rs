@@ -48,6 +48,7 @@ fn open(store: &MemoryStore, now: Now, random: u8) -> Log {
         remember_ids_ms: 86_400_000,
         remember_ids_bytes: 1 << 20,
         session_idle_ms: 30_000,
+        max_entries: 1_000_000,
         max_bytes: 1 << 20,
     };
     Log::open(Box::new(store.clone()), config, [random; 16], now).expect("the log opens")

@@ -94,7 +94,9 @@ pub struct LogSection {
     pub remember_ids_bytes: u64,
     /// When an idle session is closed, milliseconds.
     pub session_idle_ms: u64,
-    /// Bytes that entries may take.
+    /// Unsettled entries that there may be.
+    pub max_entries: u64,
+    /// Bytes that they may take.
     pub max_bytes: u64,
     /// What our headers are called on a delivery.
     pub headers: Headers,
@@ -218,6 +220,7 @@ fn log(mut fields: Fields, problems: &mut Problems) -> Option<LogSection> {
     let remember_ids_ms = number("remember_ids_ms", DAY_MS, 1000..=365 * DAY_MS);
     let remember_ids_bytes = number("remember_ids_bytes", 256 << 20, 1 << 16..=1 << 40);
     let session_idle_ms = number("session_idle_ms", 7 * DAY_MS, 1000..=365 * DAY_MS);
+    let max_entries = number("max_entries", 4_000_000, 1000..=1_000_000_000);
     let max_bytes = number("max_bytes", 8 << 30, 1 << 16..=1 << 50);
     let headers = headers(fields.object("headers", problems), problems);
     fields.finish(problems);
@@ -234,6 +237,7 @@ fn log(mut fields: Fields, problems: &mut Problems) -> Option<LogSection> {
         remember_ids_ms,
         remember_ids_bytes,
         session_idle_ms,
+        max_entries,
         max_bytes,
         headers: headers?,
     })

@@ -26,7 +26,8 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     assert_eq!(log.delivery_per_second, 0);
     assert_eq!((log.delivery_parallel, log.handback_hold_ms, log.mirror_grace_ms), (64, 300, 200));
     assert_eq!((log.remember_ids_ms, log.remember_ids_bytes), (86_400_000, 268_435_456));
-    assert_eq!((log.session_idle_ms, log.max_bytes), (604_800_000, 8_589_934_592));
+    assert_eq!(log.session_idle_ms, 604_800_000);
+    assert_eq!((log.max_entries, log.max_bytes), (4_000_000, 8_589_934_592));
     let Headers { stamp, word, route } = log.headers;
     assert_eq!([stamp, word, route], ["x-reprise-stamp", "x-reprise-word", "x-reprise-route"]);
 }

@@ -53,7 +53,8 @@ fn log(out: &mut String, log: &Value) {
     if log["full"] == true {
         let until = match log["full_cause"].as_str() {
             Some("disk") => "there is room on its disk again",
-            _ => "entries are settled",
+            Some("entries") => "some of its entries are settled (max_entries)",
+            _ => "some of its entries are settled (max_bytes)",
         };
         let _ = writeln!(out, "\n  FULL: new writes are refused until {until}");
     }

@@ -21,6 +21,7 @@ const LOG: &Numbers = &[
     ("remember_ids_ms", 1_000..=365 * DAY_MS),
     ("remember_ids_bytes", 1 << 16..=1 << 40),
     ("session_idle_ms", 1_000..=365 * DAY_MS),
+    ("max_entries", 1_000..=1_000_000_000),
     ("max_bytes", 1 << 16..=1 << 50),
 ];
 
