@@ -12,6 +12,7 @@ mkdir -p "$2"
 cp -R "$(dirname "$0")/." "$2"
 find "$2" -name '*.yaml' -exec sed -i.before \
     -e "s|^namespace: shop\$|namespace: $1|" \
+    -e "s|reprise/namespace: shop\$|reprise/namespace: $1|" \
     -e "s|\.shop\.svc\.|.$1.svc.|g" \
     -e "s|\.shop\.internal|.$1.internal|g" \
     -e "s|/ns/shop/|/ns/$1/|g" \

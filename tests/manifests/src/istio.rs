@@ -4,6 +4,7 @@
 mod across;
 mod filters;
 mod mutual;
+mod proxies;
 mod traffic_extension;
 
 use istio_api_rs::{extensions, networking, security};

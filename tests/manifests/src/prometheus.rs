@@ -42,6 +42,7 @@ struct Endpoint {
     port: Option<String>,
     path: Option<String>,
     interval: Option<Interval>,
+    honor_labels: Option<bool>,
     metric_relabelings: Option<Vec<Relabeling>>,
 }
 

@@ -4,6 +4,7 @@
 mod filter;
 mod guards;
 mod links;
+mod room;
 mod times;
 
 use serde_json::Value;
@@ -20,6 +21,7 @@ pub(crate) fn problems(manifests: &[Manifest]) -> Vec<String> {
     problems.extend(filter::problems(manifests));
     problems.extend(guards::problems(manifests));
     problems.extend(links::problems(manifests));
+    problems.extend(room::problems(manifests));
     problems.extend(times::problems(manifests));
     problems
 }

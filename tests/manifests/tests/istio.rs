@@ -1,30 +1,14 @@
 //! The Istio overlays: nothing in them is wrong, and what is made wrong is found.
 
-use anyhow::{Context, Result, bail, ensure};
-use manifests::{Manifest, istio, problems, problems_between, render};
-use serde_json::{Value, json};
-use std::path::PathBuf;
+mod laid_out;
 
-/// `k8s/` as it is handed out, with a stand-in for the filter.
-fn laid_out() -> Result<(tempfile::TempDir, PathBuf)> {
-    let dir = tempfile::tempdir()?;
-    let filter = dir.path().join("reprise_filter.wasm");
-    std::fs::write(&filter, b"\0asm")?;
-    let k8s = dir.path().join("k8s");
-    xtask::dist::lay_out_k8s(&filter, &k8s)?;
-    Ok((dir, k8s))
-}
+use anyhow::{Context, Result, bail, ensure};
+use laid_out::LaidOut;
+use manifests::{Manifest, all_problems, render};
+use serde_json::{Value, json};
 
 fn rendered(overlay: &str) -> Result<Vec<Manifest>> {
-    let (_dir, k8s) = laid_out()?;
-    render(&k8s.join("overlays").join(overlay))
-}
-
-fn all_problems(manifests: &[Manifest]) -> Vec<String> {
-    let mut found: Vec<String> = manifests.iter().flat_map(problems).collect();
-    found.extend(problems_between(manifests));
-    found.extend(istio::across(manifests));
-    found
+    LaidOut::new()?.render(overlay)
 }
 
 #[test]
@@ -109,6 +93,43 @@ fn wrongs() -> Vec<Wrong> {
             "/spec/rules/0/from/0/source/principal",
             json!("x"),
             "unknown field",
+        ),
+        // Other shops of the same cluster.
+        (
+            "Gateway",
+            "shop-clients",
+            "/spec/selector",
+            json!({"app": "shop-gateway"}),
+            "the selector needs reprise/namespace",
+        ),
+        // Proxies that end under a write.
+        (
+            "Deployment",
+            "shop-gateway",
+            "/spec/template/metadata/annotations/proxy.istio.io~1config",
+            Value::Null,
+            "it ends after 5s",
+        ),
+        (
+            "Deployment",
+            "shop-gateway",
+            "/spec/template/metadata/annotations/proxy.istio.io~1config",
+            json!("terminationDrainDuration: 9s"),
+            "which must be 10s at least",
+        ),
+        (
+            "Deployment",
+            "shop-gateway",
+            "/spec/template/metadata/annotations/proxy.istio.io~1config",
+            json!("terminationDrainDuration: 15s\nproxyStatsMatch: {}"),
+            "unknown field proxyStatsMatch",
+        ),
+        (
+            "Deployment",
+            "shop-gateway",
+            "/spec/template/spec/terminationGracePeriodSeconds",
+            json!(15),
+            "and is killed after 15 s",
         ),
         // A filter that is not pinned, not in its place, or not whole.
         (
@@ -393,6 +414,33 @@ fn what_is_made_wrong_is_found_and_said() -> Result<()> {
 }
 
 #[test]
+fn traffic_extensions_in_place_of_plugins_are_checked_as_strictly() -> Result<()> {
+    let k8s = LaidOut::new()?;
+    for overlay in ["edge-istio", "cloud-istio"] {
+        let right = k8s.render_with(overlay, "traffic-extension")?;
+        let found = all_problems(&right);
+        ensure!(found.is_empty(), "{overlay}:\n{}", found.join("\n"));
+        for (pointer, to, words) in [
+            ("/spec/wasm/failStrategi", json!("FAIL_RELOAD"), "unknown field wasm.failStrategi"),
+            ("/spec/wasm/failStrategy", json!("RELOAD"), "unknown variant `RELOAD`"),
+            ("/spec/wasm/failStrategy", json!("FAIL_OPEN"), "not FAIL_RELOAD"),
+            ("/spec/wasm/sha256", Value::Null, "sha256 pins nothing"),
+            ("/spec/priority", json!("last"), "priority: invalid type"),
+            ("/spec/phase", json!("AUTHN"), "before what may refuse"),
+            ("/spec/lua", json!({"inlineCode": ""}), "exactly one of wasm and lua"),
+        ] {
+            let mut wrong = right.clone();
+            let extension = wrong.iter_mut().find(|m| m.kind == "TrafficExtension");
+            set(&mut extension.context("no TrafficExtension")?.value, pointer, to)?;
+            let said = all_problems(&wrong);
+            let heard = said.iter().any(|problem| problem.contains(words));
+            ensure!(heard, "{overlay}, {pointer}: nobody says {words:?}, only {said:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn a_filter_without_its_patch_is_found() -> Result<()> {
     let mut wrong = rendered("cloud-istio")?;
     wrong.retain(|manifest| manifest.name != "reprise-guard-filter");
@@ -407,8 +455,8 @@ fn the_overlay_of_the_walk_through_is_rendered_as_it_says() -> Result<()> {
     let page = std::fs::read_to_string(xtask::repo::root().join("docs/walkthrough-istio.md"))?;
     let (_, block) = page.split_once("```yaml\n").context("a block of YAML")?;
     let (own, _) = block.split_once("```").context("its end")?;
-    let (_dir, k8s) = laid_out()?;
-    let overlay = k8s.join("overlays/my-edge");
+    let k8s = LaidOut::new()?;
+    let overlay = k8s.workplace().join("my-edge");
     std::fs::create_dir_all(&overlay)?;
     std::fs::write(overlay.join("kustomization.yaml"), own)?;
     let all = render(&overlay)?;

@@ -58,6 +58,12 @@ fn built_in() -> Vec<Case> {
         case(
             PLAIN_EDGE,
             REPRISE,
+            Set("/spec/template/spec/containers/0/resources/limits/memory", json!("900Mi")),
+            "2000000 entries need 994 MiB, its limit of memory is \"900Mi\"",
+        ),
+        case(
+            PLAIN_EDGE,
+            REPRISE,
             Set("/spec/updateStrategy", json!({"type": "Rolling"})),
             "\"Rolling\" is none of",
         ),

@@ -39,6 +39,10 @@ fn a_service_whose_pods_share_their_state_is_scaled_at_either_site() -> Result<(
         ensure!(scaler.is_some(), "{overlay} has no autoscaler of the service");
         let replicas = pods.map(|pods| &pods.value["spec"]["replicas"]);
         ensure!(replicas.is_some_and(serde_json::Value::is_null), "{overlay} says how many too");
+        let here = pods.map(|pods| pods.at("/spec/template/metadata/labels/reprise~1replica"));
+        let backlog = "/spec/metrics/1/external/metric/selector/matchLabels/replica";
+        let asked = scaler.map(|scaler| scaler.at(backlog));
+        ensure!(asked == here && asked.is_some_and(|a| a.is_string()), "{overlay}: {asked:?}");
     }
     Ok(())
 }

@@ -118,19 +118,30 @@ fn the_dashboard_shows_metrics_that_exist_and_that_are_kept() -> Result<()> {
 }
 
 #[test]
-fn promtool_takes_the_alerts_where_it_is_installed() -> Result<()> {
+fn the_label_of_the_service_is_the_one_that_reprise_gives() -> Result<()> {
+    let manifests = watching()?;
+    let monitor = find(&manifests, "ServiceMonitor", "reprise")?;
+    let honours = monitor.at("/spec/endpoints/0/honorLabels");
+    ensure!(honours == true, "without honorLabels the label `service` is the Service's name");
+    Ok(())
+}
+
+#[test]
+fn promtool_finds_that_the_alerts_fire_as_they_should_where_it_is_installed() -> Result<()> {
     let Some(promtool) = tools::on_path("promtool") else {
         println!("skipped: there is no promtool on the PATH (Debian: install prometheus)");
         return Ok(());
     };
     let manifests = watching()?;
-    let file = tempfile::NamedTempFile::with_suffix(".json")?;
+    let dir = tempfile::tempdir()?;
     // JSON is YAML too.
-    std::fs::write(
-        file.path(),
-        find(&manifests, "PrometheusRule", "reprise")?.at("/spec").to_string(),
-    )?;
-    let output = Command::new(promtool).args(["check", "rules"]).arg(file.path()).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rules = find(&manifests, "PrometheusRule", "reprise")?.at("/spec").to_string();
+    std::fs::write(dir.path().join("rules.json"), rules)?;
+    std::fs::write(dir.path().join("alerts.yaml"), include_str!("alerts.yaml"))?;
+    for task in [["check", "rules", "rules.json"], ["test", "rules", "alerts.yaml"]] {
+        let output = Command::new(&promtool).args(task).current_dir(dir.path()).output()?;
+        let said = [output.stdout, output.stderr].concat();
+        ensure!(output.status.success(), "{task:?}: {}", String::from_utf8_lossy(&said));
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{filters, mutual};
+use super::{filters, mutual, proxies};
 use crate::Manifest;
 
 /// What is wrong between the objects of one rendering.
@@ -23,8 +23,12 @@ pub fn across(all: &[Manifest]) -> Vec<String> {
     }
     problems.extend(filters::problems(all));
     problems.extend(mutual::problems(all));
+    problems.extend(proxies::problems(all));
     problems
 }
+
+/// A label that tells the pods of one shop from those of the others in its cluster.
+const NAMESPACE_LABEL: &str = "reprise/namespace";
 
 /// What there is to refer to.
 struct World<'a> {
@@ -177,7 +181,16 @@ fn servers(world: &World<'_>, gateway: &Manifest) -> Vec<String> {
         .collect();
     let numbers = items(gateway.at("/spec/servers")).iter().map(|s| &s["port"]["number"]);
     let missing = numbers.filter(|number| !number.as_u64().is_some_and(|n| ports.contains(&n)));
-    missing.map(|number| format!("no selected pod has the port {number}")).collect()
+    let mut problems: Vec<_> =
+        missing.map(|number| format!("no selected pod has the port {number}")).collect();
+    let own = selector.get(NAMESPACE_LABEL).and_then(Value::as_str);
+    if own != gateway.namespace.as_deref() {
+        problems.push(format!(
+            "Istio looks for its pods in all namespaces: the selector needs {NAMESPACE_LABEL} with \
+             this one's name"
+        ));
+    }
+    problems
 }
 
 /// A selector that selects no pod is a mistake.
