@@ -6,6 +6,7 @@
 //! answer must show every write that it was acknowledged: otherwise the read is *stale*.
 
 mod client;
+mod pulse;
 mod record;
 mod session;
 
@@ -18,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use pulse::Pulse;
 pub use record::{Kind, Op, Outcome, Record};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
@@ -120,6 +122,7 @@ pub struct Load {
     stop: watch::Sender<bool>,
     start_unix_ms: u64,
     lanes: JoinSet<Vec<Op>>,
+    pulse: Pulse,
 }
 
 impl Load {
@@ -150,7 +153,8 @@ impl Load {
                 lanes.spawn(lane);
             }
         }
-        Self { shared, stop, start_unix_ms, lanes }
+        let pulse = Pulse::start(shared.start.into_std());
+        Self { shared, stop, start_unix_ms, lanes, pulse }
     }
 
     /// Milliseconds since the load began.
@@ -192,6 +196,7 @@ impl Load {
             start_unix_ms: self.start_unix_ms,
             prefix: self.shared.options.prefix.clone(),
             ops,
+            stalls: self.pulse.end(),
         }
     }
 }

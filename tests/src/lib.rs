@@ -20,7 +20,7 @@ use client::{Answer, Client};
 use demo::check::{History, Replica, Sent, Verdict, check};
 use demo::load::{Load, LoadOptions, Record};
 use demo::relay::{Mode, Relay};
-use demo::till::{TillCommand, TillProcess};
+use demo::till::{Listing, TillCommand, TillProcess};
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -30,6 +30,8 @@ use xtask::stack::{PortBlock, Process, Stack, StackOptions};
 
 /// How long a silent primary may take in these tests, milliseconds.
 pub const DETECT_MS: u64 = 1000;
+/// Tries, 200 ms apart, in which whatever was killed is back: a stack waits 60 s for a process.
+pub const UNTIL_BACK: u32 = 300;
 /// No backlog of a test takes longer than this to drain.
 const DRAIN: Duration = Duration::from_secs(30);
 /// Between two looks at a status page, which cannot be awaited.
@@ -88,7 +90,6 @@ impl Sites {
         let stack = Stack::start(options).await?;
         let client = Client::new(stack.clients, false);
         let sites = Sites { stack, primary, secondary, link, client, _dir: dir, _ports: ports };
-        sites.until("the primary is healthy at the edge", |s| s["log"].is_object()).await?;
         Ok(sites)
     }
 
@@ -209,6 +210,19 @@ impl Sites {
         Ok(value.unwrap_or(0))
     }
 
+    /// Waits until a till has begun this many writes of a session.
+    pub async fn under_way(&self, till: SocketAddr, session: &str, begun: u64) -> Result<()> {
+        let since = Instant::now();
+        loop {
+            let listing: Listing = demo::fetch::get_json(till, "/_till/sessions").await?;
+            if listing.sessions.iter().any(|s| s.session == session && s.calls >= begun) {
+                return Ok(());
+            }
+            ensure!(since.elapsed() < DRAIN, "{session}: not {begun} writes begun: {listing:?}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Both tills hold exactly these labels of a session, in this order.
     pub async fn both_hold(&self, session: &str, labels: &[&str]) -> Result<()> {
         self.drained().await?;
@@ -242,6 +256,22 @@ impl Sites {
 }
 
 impl Sites {
+    /// Stops a load and plays the operator meanwhile: a write that is in doubt at both replicas
+    /// keeps its client waiting for one.
+    pub async fn stop_resolving(&self, load: Load) -> Result<Record> {
+        let mut stopping = std::pin::pin!(load.stop());
+        loop {
+            tokio::select! {
+                record = &mut stopping => {
+                    self.resolve_doubts().await?;
+                    return Ok(record);
+                }
+                resolved = self.resolve_doubts() => resolved?,
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Plays the operator until everything is settled: a write in doubt is skipped if the till
     /// has it, and redone if it has not. The other till tells which write a number is.
     pub async fn resolve_doubts(&self) -> Result<()> {

@@ -54,8 +54,8 @@ async fn play(sites: &mut Sites, scenario: &Scenario) -> Result<()> {
     }
     broken.mend(sites).await?;
     let drain = drain.unwrap_or_else(|| measure::drain(sites, scenario));
-    let record = load.ok_or_else(|| anyhow!("there was no load"))?.stop().await;
-    sites.resolve_doubts().await?;
+    let load = load.ok_or_else(|| anyhow!("there was no load"))?;
+    let record = sites.stop_resolving(load).await?;
     sites.judge_record(&record).await?;
     let wrong = measure.stop().await?.wrong(&scenario.expect, &record, drain.await?);
     ensure!(wrong.is_empty(), "{}", wrong.join("; "));

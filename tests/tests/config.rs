@@ -10,7 +10,7 @@ use http::Method;
 use serde_json::json;
 use std::time::Duration;
 use tests::client::Client;
-use tests::{Sites, sites_test};
+use tests::{Sites, UNTIL_BACK, sites_test};
 use xtask::stack::{Process, SessionSource};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,15 +58,14 @@ sites_test! {
 
 sites_test! {
     async fn every_process_can_be_rolled_under_load(sites) {
-        let load = Load::start(LoadOptions { sessions: 4, writes_per_second: 40, retries: 20, ..sites.load() });
+        let load = Load::start(LoadOptions { sessions: 4, writes_per_second: 40, retries: UNTIL_BACK, ..sites.load() });
         for process in Process::ALL {
             tokio::time::sleep(Duration::from_secs(1)).await;
             sites.stack.terminate(process).await?;
             sites.stack.restart(process).await?;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let record = load.stop().await;
-        sites.resolve_doubts().await?;
+        let record = sites.stop_resolving(load).await?;
         sites.judge_record(&record).await?;
         let failed: Vec<_> = record.ops.iter().filter(|op| op.outcome != Outcome::Ok).collect();
         ensure!(failed.is_empty(), "{} requests failed for good: {:?}", failed.len(), failed.first());

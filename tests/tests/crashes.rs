@@ -5,12 +5,12 @@ use anyhow::{Result, ensure};
 use demo::load::{Load, LoadOptions, Outcome, Record};
 use demo::relay::Mode;
 use std::time::Duration;
-use tests::{Sites, sites_test, status_of};
+use tests::{Sites, UNTIL_BACK, sites_test, status_of};
 use xtask::stack::Process;
 
 /// A load during which something happens; clients repeat what failed, with the same key.
 fn retrying(sites: &Sites) -> Load {
-    Load::start(LoadOptions { retries: 20, ..sites.load() })
+    Load::start(LoadOptions { retries: UNTIL_BACK, ..sites.load() })
 }
 
 fn all_acknowledged(record: &Record) -> Result<()> {
@@ -21,8 +21,7 @@ fn all_acknowledged(record: &Record) -> Result<()> {
 
 /// Stops the load, plays the operator, and judges: every promise kept, every write acknowledged.
 async fn judge_resolved(sites: &Sites, load: Load) -> Result<()> {
-    let record = load.stop().await;
-    sites.resolve_doubts().await?;
+    let record = sites.stop_resolving(load).await?;
     sites.judge_record(&record).await?;
     all_acknowledged(&record)
 }

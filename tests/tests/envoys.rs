@@ -7,12 +7,12 @@ use http::Method;
 use std::time::Duration;
 use tests::client::Client;
 use tests::roaming::Roaming;
-use tests::{Sites, labels, sites_test, status_of};
+use tests::{Sites, UNTIL_BACK, labels, sites_test, status_of};
 use xtask::stack::{Process, StackOptions};
 
 /// A load during which something happens; clients repeat what failed, with the same key.
 fn retrying(sites: &Sites) -> Load {
-    Load::start(LoadOptions { retries: 20, ..sites.load() })
+    Load::start(LoadOptions { retries: UNTIL_BACK, ..sites.load() })
 }
 
 fn all_acknowledged(record: &Record) -> Result<()> {
@@ -58,7 +58,7 @@ sites_test! {
         }
         let slow = sites.client.request(Method::POST, "/slow/800").session("s").header("x-label", "slow").send();
         let killed = async {
-            tokio::time::sleep(Duration::from_millis(400)).await;
+            sites.under_way(sites.primary.addr(), "s", 2).await?;
             sites.stack.restart(Process::CloudEnvoy).await
         };
         let (answer, killed) = tokio::join!(slow, killed);
@@ -227,7 +227,7 @@ sites_test! {
         // The gateway that numbered and released it dies before it can answer.
         let lagging = |client: &Client| client.request(Method::POST, "/lag/700").session("s").header("x-label", "lag").key("l").send();
         let (died, killed) = tokio::join!(lagging(&sites.client), async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            sites.under_way(sites.primary.addr(), "s", 3).await?;
             sites.stack.kill(Process::EdgeEnvoy).await
         });
         killed?;

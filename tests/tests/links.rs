@@ -12,8 +12,7 @@ use tests::{DETECT_MS, Sites, sites_test};
 /// How many requests did not end well, the first of them, and the slowest of all in milliseconds.
 fn failures(record: &Record) -> (usize, Option<&demo::load::Op>, u64) {
     let failed: Vec<_> = record.ops.iter().filter(|op| op.outcome != Outcome::Ok).collect();
-    let worst_ms = record.ops.iter().map(|op| op.latency_us / 1000).max().unwrap_or(0);
-    (failed.len(), failed.first().copied(), worst_ms)
+    (failed.len(), failed.first().copied(), record.worst_awake_ms())
 }
 
 fn all_served(record: &Record) -> Result<u64> {
@@ -52,9 +51,8 @@ sites_test! {
         // The load needs about 250 kB/s with its stamps.
         let load = Load::start(LoadOptions { retries: 5, ..sites.load() });
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let before = sites.link.counts().up.passed;
         sites.link.set(Mode::Slow(8_000)).await?;
-        let slow = Instant::now();
+        let (slow, before) = (Instant::now(), sites.link.counts().up.passed);
         tokio::time::sleep(Duration::from_secs(5)).await;
         let rate = (sites.link.counts().up.passed - before) as f64 / slow.elapsed().as_secs_f64();
         sites.mend().await?;

@@ -124,6 +124,7 @@ sites_test! {
         let load = Load::start(LoadOptions { sessions: 4, writes_per_second: 40, ..sites.load() });
         let answer = deadly(&sites, Method::POST, "s", "answered").await?;
         ensure!(answer.status == 200, "{answer:?}");
+        sites.primary.ended().await?;
         let next = sites.client.write("s", "next").send().await?;
         ensure!(next.status == 200, "{next:?}");
         revive(&mut sites).await?;
@@ -141,9 +142,9 @@ sites_test! {
     async fn a_service_killed_in_the_middle_of_a_write_leaves_that_one_in_doubt_and_no_other(sites) {
         sites.write("s", "first").await?;
         sites.write("t", "first").await?;
-        let slow = sites.client.request(Method::POST, "/slow/700").session("s").header("x-label", "slow").send();
+        let slow = sites.client.request(Method::POST, "/slow/900").session("s").header("x-label", "slow").send();
         let killed = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            sites.under_way(sites.primary.addr(), "s", 2).await?;
             sites.primary.restart().await
         };
         let (answer, killed) = tokio::join!(slow, killed);

@@ -3,6 +3,7 @@
 
 use anyhow::{Result, ensure};
 use demo::load::{Load, LoadOptions, Outcome, Record};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tests::{Sites, sites_test};
@@ -51,8 +52,7 @@ async fn replace_all(sites: &Sites, hot: bool, retries: u32) -> Result<(Record, 
     tokio::time::sleep(Duration::from_millis(700)).await;
     // What an ended guard had under way at one replica and another one at the other is in doubt at
     // both: its client waits for the operator.
-    let (record, resolved) = tokio::join!(load.stop(), sites.resolve_doubts());
-    resolved?;
+    let record = sites.stop_resolving(load).await?;
     for step in &steps {
         let during = record.ops.iter().filter(|op| {
             let at = Duration::from_micros(op.start_us);
@@ -73,6 +73,8 @@ async fn replace_all(sites: &Sites, hot: bool, retries: u32) -> Result<(Record, 
 sites_test! {
     async fn every_part_is_replaced_under_load_without_an_error(sites, |options| {
         options.hot_restart_s = Some(3);
+        // An append waits for as long as a new reprise may take on a slow machine.
+        options.gateway_extra.insert("replay_log".into(), json!({"timeout_ms": 10_000}));
     }) {
         // Nothing is repeated, so that every failure is seen.
         let (record, steps) = replace_all(&sites, true, 0).await?;

@@ -108,9 +108,7 @@ sites_test! {
         ensure!(behind > Some(0), "there was no backlog to take over: {behind:?}");
         sites.mend().await?;
         tokio::time::sleep(A_WHILE).await;
-        let (record, resolved) = tokio::join!(load.stop(), sites.resolve_doubts());
-        resolved?;
-        sites.resolve_doubts().await?;
+        let record = sites.stop_resolving(load).await?;
         sites.judge_record(&record).await?;
         let failed = record.ops.iter().filter(|op| op.outcome != Outcome::Ok).count();
         ensure!(failed == 0, "{failed} requests failed for good");

@@ -70,6 +70,8 @@ pub struct Record {
     pub prefix: String,
     /// All requests.
     pub ops: Vec<Op>,
+    /// From and until when this process stood still, in microseconds since the load began.
+    pub stalls: Vec<[u64; 2]>,
 }
 
 impl Record {
@@ -84,6 +86,28 @@ impl Record {
         let since_us = self.ops.iter().map(Op::end_us).fold(since_us, u64::max);
         let moved = |op: Op| Op { start_us: op.start_us + since_us, ..op };
         self.ops.extend(later.ops.into_iter().map(moved));
+        self.stalls.extend(later.stalls.into_iter().map(|stall| stall.map(|at| at + since_us)));
+    }
+
+    /// How long a request took while this process, which timed it, was awake, in microseconds.
+    #[must_use]
+    pub fn awake_us(&self, op: &Op) -> u64 {
+        let stood_still = |[from, until]: &[u64; 2]| {
+            (*until).min(op.end_us()).saturating_sub((*from).max(op.start_us))
+        };
+        op.latency_us.saturating_sub(self.stalls.iter().map(stood_still).sum())
+    }
+
+    /// The longest of these times, in milliseconds.
+    #[must_use]
+    pub fn worst_awake_ms(&self) -> u64 {
+        self.ops.iter().map(|op| self.awake_us(op).div_ceil(1000)).max().unwrap_or(0)
+    }
+
+    /// The longest that this process stood still, in milliseconds.
+    #[must_use]
+    pub fn longest_stall_ms(&self) -> u64 {
+        self.stalls.iter().map(|[from, until]| (until - from).div_ceil(1000)).max().unwrap_or(0)
     }
 
     /// The writes per session, for the checker.
@@ -111,4 +135,31 @@ pub fn label(session: u32, number: u64) -> String {
 /// The number in a label of that session.
 pub fn number(session: u32, label: &str) -> Option<u64> {
     label.strip_prefix(&format!("s{session}-"))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_part_of_a_stall_that_fell_into_a_request_is_taken_off() {
+        let op = |start_us, latency_us| Op {
+            kind: Kind::Write,
+            session: 0,
+            number: 1,
+            start_us,
+            latency_us,
+            status: 200,
+            outcome: Outcome::Ok,
+            tries: 1,
+            stale: false,
+            error: None,
+        };
+        let stalls = vec![[0, 100_000], [500_000, 700_000], [2_000_000, 2_100_000]];
+        let record = Record { ops: vec![op(600_000, 1_000_000)], stalls, ..Record::default() };
+        assert_eq!(record.awake_us(&op(600_000, 1_000_000)), 900_000);
+        assert_eq!(record.awake_us(&op(550_000, 50_000)), 0);
+        assert_eq!(record.awake_us(&op(1_000_000, 50_000)), 50_000);
+        assert_eq!((record.worst_awake_ms(), record.longest_stall_ms()), (900, 200));
+    }
 }

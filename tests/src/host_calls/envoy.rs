@@ -101,15 +101,10 @@ impl Probed {
         let mut wrong = String::new();
         let status = first.as_ref().map(|(status, _)| *status);
         differ(&mut wrong, "status", &case.status, &status);
-        if let Some([least, most]) = case.took_ms {
+        // How long at most is for the simulator: here the machine may stand still.
+        if let Some([least, _]) = case.took_ms {
             let took = u64::try_from(took.as_millis())?;
-            let within = (least..=most).contains(&took);
-            differ(
-                &mut wrong,
-                "took_ms",
-                &[least, most],
-                &if within { [least, most] } else { [took; 2] },
-            );
+            differ(&mut wrong, "took_ms, at least", &least, &least.min(took));
         }
         if let Some(answer) = &case.answer {
             let body = first.map(|(_, body)| body).unwrap_or_default();

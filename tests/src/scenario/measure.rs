@@ -75,7 +75,7 @@ impl Measured {
     pub fn wrong(self, expect: &Expect, record: &Record, drained: Duration) -> Vec<String> {
         let ops = &record.ops;
         let failed: Vec<_> = ops.iter().filter(|op| op.outcome != Outcome::Ok).collect();
-        let worst = ops.iter().map(|op| op.latency_us.div_ceil(1000)).max().unwrap_or(0);
+        let worst = record.worst_awake_ms();
         let written = |op: &&demo::load::Op| op.kind == Kind::Write && op.outcome == Outcome::Ok;
         let acknowledged = ops.iter().filter(written).count() as u64;
         let drained = u64::try_from(drained.as_millis()).unwrap_or(u64::MAX);
