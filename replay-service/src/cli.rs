@@ -95,7 +95,7 @@ enum Command {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Source {
-    /// The other replica's positions; this replica has been given that one's data
+    /// The other replica's positions (`-`: standard input); this replica has been given its data
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// The replica still has its own data: what was attempted before is in doubt

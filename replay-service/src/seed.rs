@@ -118,11 +118,15 @@ pub fn print(admin: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Seeds the journal of a configuration whose process does not run.
+/// Seeds the journal of a configuration whose process does not run, from a file, or from standard
+/// input if that is `-`.
 pub fn seed(config: &Config, from: &Path) -> Result<(), String> {
-    let name = from.display();
-    let text =
-        std::fs::read_to_string(from).map_err(|cause| format!("cannot read {name}: {cause}"))?;
+    let (name, text) = if from == Path::new("-") {
+        ("standard input".to_string(), std::io::read_to_string(std::io::stdin()))
+    } else {
+        (from.display().to_string(), std::fs::read_to_string(from))
+    };
+    let text = text.map_err(|cause| format!("cannot read {name}: {cause}"))?;
     let positions = Positions::read(&text).map_err(|cause| format!("{name}: {cause}"))?;
     let (replica, mut store) = journal(config)?;
     if positions.service != config.service {

@@ -150,6 +150,16 @@ sites_test! {
 }
 
 sites_test! {
+    async fn an_upgrade_is_refused_by_our_envoys_and_reaches_nobody(sites) {
+        let upgrade = sites.client.request(Method::GET, "/stream?chunks=1&ms=1").session("s");
+        let answer = upgrade.header("connection", "upgrade").header("upgrade", "websocket").send().await?;
+        ensure!(answer.status == 403, "{answer:?}");
+        sites.write("s", "a").await?;
+        sites.both_hold("s", &["a"]).await?;
+    }
+}
+
+sites_test! {
     async fn a_client_that_leaves_mid_request_loses_nothing_and_holds_up_nobody(sites) {
         sites.write("s", "a").await?;
         let leaving = sites.client.request(Method::POST, "/lag/700").session("s").header("x-label", "left").send();

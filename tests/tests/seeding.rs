@@ -5,8 +5,9 @@
 use anyhow::{Context as _, Result, ensure};
 use demo::check::{Replica, check};
 use demo::load::{Load, Record};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tests::{Sites, sites_test, status_of};
 use xtask::stack::Process;
@@ -171,13 +172,17 @@ sites_test! {
         let admin = sites.stack.journal_admin.to_string();
         let positions = reprise(&["positions".as_ref(), "--admin".as_ref(), admin.as_ref()])?;
         ensure!(positions.status.success(), "{}", text(&positions.stderr));
-        let file = sites.stack.data.join("positions");
-        std::fs::write(&file, &positions.stdout)?;
         sites.secondary.kill().await?;
         copy(&till(&sites, "primary")?, &till(&sites, "secondary")?)?;
         sites.secondary.restart().await?;
         let config = sites.stack.data.join("edge.toml");
-        let seeded = reprise(&["seed".as_ref(), "--config".as_ref(), config.as_os_str(), "--from".as_ref(), file.as_os_str()])?;
+        let seed = Command::new(Tools::find(None)?.reprise)
+            .args(["seed".as_ref(), "--config".as_ref(), config.as_os_str(), "--from".as_ref(), "-".as_ref()])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        seed.stdin.as_ref().context("its standard input")?.write_all(&positions.stdout)?;
+        let seeded = seed.wait_with_output()?;
         ensure!(seeded.status.success(), "{}", text(&seeded.stderr));
         for process in [Process::CloudEnvoy, Process::EdgeReprise, Process::EdgeEnvoy] {
             sites.stack.restart(process).await?;

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -16,6 +16,7 @@ pub fn problems(manifest: &Manifest) -> Option<Vec<String>> {
     let mut problems = match (manifest.api_version.as_str(), manifest.kind.as_str()) {
         ("v1", "ConfigMap") => strict::built_in::<ConfigMap>(value),
         ("v1", "Namespace") => strict::built_in::<Namespace>(value),
+        ("v1", "Pod") => strict::built_in::<Pod>(value),
         ("v1", "Secret") => strict::built_in::<Secret>(value),
         ("v1", "Service") => strict::built_in::<Service>(value),
         ("v1", "ServiceAccount") => strict::built_in::<ServiceAccount>(value),

@@ -4,7 +4,7 @@ mod laid_out;
 
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use laid_out::LaidOut;
 use xtask::{tools, walkthrough};
 
@@ -40,6 +40,28 @@ fn the_commands_for_envoy_gateway_run_as_they_stand() -> Result<()> {
 fn the_commands_for_istio_run_as_they_stand() -> Result<()> {
     let printed = run("docs/walkthrough-istio.md")?;
     ensure!(printed.contains("kind: WasmPlugin"), "{printed}");
+    Ok(())
+}
+
+#[test]
+fn the_pod_that_seeds_is_one_that_the_namespace_admits() -> Result<()> {
+    let page = std::fs::read_to_string(xtask::repo::root().join("docs/seeding.md"))?;
+    let (_, block) = page.split_once("```yaml\n").context("a block of YAML")?;
+    let (own, _) = block.split_once("```").context("its end")?;
+    let pods = manifests::parse(own)?;
+    for pod in &pods {
+        let problems = manifests::problems(pod);
+        ensure!(problems.is_empty(), "{problems:?}");
+    }
+    let k8s = LaidOut::new()?.render("plain-envoy/edge")?;
+    let reprise = k8s.iter().find(|m| m.kind == "StatefulSet").context("a StatefulSet")?;
+    let theirs = reprise.at("/spec/template/spec");
+    let [pod] = &pods[..] else { bail!("one pod") };
+    for same in ["/securityContext", "/containers/0/securityContext", "/containers/0/volumeMounts"]
+    {
+        let pointer = format!("/spec{same}");
+        ensure!(Some(pod.at(&pointer)) == theirs.pointer(same), "{same} is not as reprise has it");
+    }
     Ok(())
 }
 
