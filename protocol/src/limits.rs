@@ -10,6 +10,9 @@ pub const NUMBER_MAX: u64 = 1 << 62;
 pub const PATH_BYTES: usize = 8192;
 /// Most request header bytes kept with an entry (names and values).
 pub const HEADERS_BYTES: usize = 65536;
+/// Most request header fields kept with an entry. Envoy takes 100 by default, and on their way to a
+/// guard a write gets ours and those of each Envoy: one that no guard takes would hold up its session.
+pub const HEADERS_COUNT: usize = 80;
 /// Request body, bytes: the default of `limits.body_bytes`.
 pub const BODY_BYTES_DEFAULT: u64 = 1 << 20;
 /// Request body, bytes: the most that `limits.body_bytes` may be.

@@ -1,7 +1,8 @@
 //! The stamp: what a gateway or delivery says of a request to the guard it goes to.
 //!
 //! Text form, version 1: `v=1;kind=write;session=S;number=E.N;link=L;id=I;time=T` and, where
-//! they apply, `after=E.N.L`, `delivery`, `noop`, `again`, `log=H`, `primary=H`, `secondary=H`;
+//! they apply, `after=E.N.L`, `delivery`, `noop`, `again`, `ran=STATUS`, `log=H`, `primary=H`,
+//! `secondary=H`;
 //! or `v=1;kind=read;session=S;last=E.N`, `v=1;kind=bypass`, `v=1;kind=probe`.
 
 use crate::ids::{Id, Incarnation, SessionKey};
@@ -49,6 +50,8 @@ pub struct WriteStamp {
     pub noop: bool,
     /// It may have been attempted before.
     pub again: bool,
+    /// Of a delivery: the status with which the other replica has run it, if the log knows.
+    pub ran: Option<u16>,
     /// The incarnation of the log's store.
     pub log: Incarnation,
     /// The journals' incarnations that the log knew at numbering, the primary's first.
@@ -89,6 +92,7 @@ impl Stamp {
                 delivery: get("delivery").is_some(),
                 noop: get("noop").is_some(),
                 again: get("again").is_some(),
+                ran: get("ran").and_then(|status| status.parse().ok()),
                 log: incarnation("log")?,
                 journals: [incarnation("primary")?, incarnation("secondary")?],
             }))),
@@ -127,6 +131,9 @@ impl fmt::Display for WriteStamp {
             if set {
                 write!(f, ";{flag}")?;
             }
+        }
+        if let Some(status) = self.ran {
+            write!(f, ";ran={status}")?;
         }
         for (incarnation, key) in
             [(self.log, "log"), (self.journals[0], "primary"), (self.journals[1], "secondary")]

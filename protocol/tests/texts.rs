@@ -21,6 +21,7 @@ fn stamp() -> WriteStamp {
         delivery: false,
         noop: false,
         again: false,
+        ran: None,
         log: Incarnation::UNKNOWN,
         journals: [Incarnation::UNKNOWN; 2],
     }
@@ -34,6 +35,7 @@ fn a_write_stamp_is_read_back_as_it_was() {
         delivery: true,
         noop: true,
         again: true,
+        ran: Some(403),
         log: Incarnation([2; 8]),
         journals: [Incarnation([3; 8]), Incarnation([4; 8])],
         ..stamp()

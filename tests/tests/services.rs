@@ -4,6 +4,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use demo::load::{Load, LoadOptions, Outcome};
+use demo::relay::Mode;
 use http::Method;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -116,6 +117,26 @@ sites_test! {
         let runs = labels(&sites.primary, "s").await?;
         ensure!(runs == ["first", "s-deadly", "s-deadly", "next"], "{runs:?}");
         ensure!(labels(&sites.secondary, "s").await? == ["first", "s-deadly", "next"]);
+    }
+}
+
+sites_test! {
+    async fn a_refusal_of_the_service_itself_is_an_answer_and_holds_up_nothing(sites) {
+        sites.write("s", "first").await?;
+        for status in [401, 403, 407] {
+            let refused = sites.client.request(Method::POST, &format!("/fail/{status}")).session("s").send().await?;
+            ensure!(refused.status == status, "{refused:?}");
+            sites.write("s", &format!("after {status}")).await?;
+        }
+        sites.both_hold("s", &["first", "after 401", "after 403", "after 407"]).await?;
+        let log = sites.log().await?;
+        ensure!(log["held_up"] == serde_json::json!([]) && log["diverged"] == serde_json::json!([]), "{log}");
+        sites.cut(Mode::Refuse).await?;
+        let refused = sites.client.request(Method::POST, "/fail/403").session("s").send().await?;
+        ensure!(refused.status == 403, "{refused:?}");
+        sites.write("s", "cut").await?;
+        sites.mend().await?;
+        sites.both_hold("s", &["first", "after 401", "after 403", "after 407", "cut"]).await?;
     }
 }
 

@@ -78,6 +78,7 @@ impl Gateway {
             delivery: false,
             noop: numbered.settled || numbered.known && mutants::on(Mutant::NoopForKnown),
             again: numbered.known,
+            ran: None,
             log: self.welcome.as_ref().map(|w| w.log).unwrap_or_default(),
             journals: [
                 Incarnation::from_wire(&numbered.primary_journal),

@@ -30,6 +30,7 @@ use crate::ports::Cx;
 use protocol::mutants::{self, Mutant};
 use protocol::pb::guard_request::Kind;
 use protocol::pb::{self, outcome};
+use protocol::stamp::WriteStamp;
 use protocol::{Digest, Number, Position, Verdict};
 
 /// Body of Envoy's local reply when the service's connection failed.
@@ -45,8 +46,9 @@ const NEVER_SENT: [&str; 6] = [
     "local refused stream reset",
 ];
 
-/// What the end of a call says of the write.
-pub(super) fn classify(headers: &[Header], body: &[u8], delivery: bool) -> outcome::Kind {
+/// What the end of a call says of the write. Where the client's credentials are not taken any more,
+/// a delivery did not run; where the other replica said the same to the client, it is the answer.
+pub(super) fn classify(headers: &[Header], body: &[u8], stamp: &WriteStamp) -> outcome::Kind {
     let status = http::text(headers, ":status").and_then(|s| s.parse::<u16>().ok());
     match status {
         Some(503) if body.starts_with(LOCAL_REPLY) => {
@@ -57,7 +59,7 @@ pub(super) fn classify(headers: &[Header], body: &[u8], delivery: bool) -> outco
             if never_sent { outcome::Kind::NotRun } else { outcome::Kind::InDoubt }
         }
         Some(429 | 503) => outcome::Kind::NotRun,
-        Some(401 | 403 | 407) if delivery => outcome::Kind::NotRun,
+        Some(401 | 403 | 407) if stamp.delivery && stamp.ran != status => outcome::Kind::NotRun,
         Some(502 | 504) if mutants::on(Mutant::TimeoutAsNotRun) => outcome::Kind::NotRun,
         Some(502 | 504) => outcome::Kind::InDoubt,
         Some(status) if http::is_final(status) => outcome::Kind::Ran,
@@ -84,7 +86,7 @@ impl Guard {
         let Stage::Dispatched { forced } = run.stage else {
             return self.runs.insert(token, run);
         };
-        let kind = classify(&headers, &body, run.stamp.delivery);
+        let kind = classify(&headers, &body, &run.stamp);
         let status = http::text(&headers, ":status").and_then(|s| s.parse().ok()).unwrap_or(0);
         run.stage = Stage::Left;
         match kind {

@@ -35,6 +35,8 @@ fn validate(a: &pb::Append) -> Result<(SessionKey, Id), String> {
         Err(format!("{} is not a replicated method", a.method))
     } else if a.path.len() > limits::PATH_BYTES {
         Err(format!("the path is longer than {} bytes", limits::PATH_BYTES))
+    } else if a.headers.len() > limits::HEADERS_COUNT {
+        Err(format!("there are more than {} header fields", limits::HEADERS_COUNT))
     } else if headers > limits::HEADERS_BYTES {
         Err(format!("the headers are longer than {} bytes", limits::HEADERS_BYTES))
     } else if a.body.len() as u64 > limits::BODY_BYTES_MAX {

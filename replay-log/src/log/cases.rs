@@ -56,6 +56,17 @@ impl Cases {
         self.waiting.remove(&(key.clone(), replica));
     }
 
+    /// Makes room for a case of a kind: the oldest of the same kind goes, so that many of one kind
+    /// push out none of another.
+    fn crowded_out(&mut self, kind: &str) -> Option<u64> {
+        let same = |kept: &(u64, StoredCase)| kept.1.kind == kind;
+        if self.kept.iter().filter(|kept| same(kept)).count() < limits::CASES_KEPT {
+            return None;
+        }
+        let oldest = self.kept.iter().position(same)?;
+        self.kept.remove(oldest).map(|(number, _)| number)
+    }
+
     pub(super) fn of_kind(&self, kinds: &[Kind]) -> Vec<Case> {
         let wanted = |c: &StoredCase| {
             kinds.iter().any(|k| {
@@ -115,12 +126,10 @@ impl Log {
         self.meta_dirty = true;
         self.urgent
             .push(Write::Put { key: record::case_key(number), value: stored.encode_to_vec() });
-        self.cases.kept.push_back((number, stored));
-        if self.cases.kept.len() > limits::CASES_KEPT
-            && let Some((oldest, _)) = self.cases.kept.pop_front()
-        {
+        if let Some(oldest) = self.cases.crowded_out(&stored.kind) {
             self.urgent.push(Write::Delete { key: record::case_key(oldest) });
         }
+        self.cases.kept.push_back((number, stored));
     }
 
     /// What the store knows of a write, for a list.

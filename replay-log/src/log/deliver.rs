@@ -290,6 +290,7 @@ impl Log {
             delivery: true,
             noop: entry.withdrawn,
             again,
+            ran: entry.ran[1 - replica.index()].map(|ran| ran.status.get()),
             log: self.incarnation,
             journals: entry.journals,
         };

@@ -279,6 +279,7 @@ pub fn live_stamp(
         delivery: false,
         noop: false,
         again: n.known,
+        ran: None,
         log,
         journals: [
             protocol::Incarnation::from_wire(&n.primary_journal),

@@ -4,8 +4,18 @@ use super::*;
 use crate::guard::outcome::classify;
 use crate::metrics::Metric;
 use pb::outcome::Kind as Out;
+use protocol::stamp::WriteStamp;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn stamp() -> WriteStamp {
+    match protocol::Stamp::parse(
+        "v=1;kind=write;session=s;number=1.1;link=00112233445566778899aabbccddeeff;id=i;time=1",
+    ) {
+        Some(protocol::Stamp::Write(stamp)) => *stamp,
+        other => panic!("no stamp: {other:?}"),
+    }
+}
 
 /// One of Envoy's own replies.
 fn local(status: &str) -> Vec<Header> {
@@ -27,7 +37,7 @@ fn a_request_that_was_never_sent_is_not_run() {
         "overflow",
         "remote refused stream reset",
     ] {
-        assert_eq!(classify(&local("503"), &reset(reason), false), Out::NotRun, "{reason}");
+        assert_eq!(classify(&local("503"), &reset(reason), &stamp()), Out::NotRun, "{reason}");
     }
 }
 
@@ -41,11 +51,11 @@ fn a_broken_connection_or_a_timeout_is_in_doubt() {
         ("502", reset("protocol error")),
         ("504", b"upstream request timeout".to_vec()),
     ] {
-        assert_eq!(classify(&local(status), &body, false), Out::InDoubt, "{status}");
+        assert_eq!(classify(&local(status), &body, &stamp()), Out::InDoubt, "{status}");
     }
-    assert_eq!(classify(&[], b"", false), Out::InDoubt);
-    assert_eq!(classify(&headers(&[(":status", "101")]), b"", false), Out::InDoubt);
-    assert_eq!(classify(&headers(&[(":status", "odd")]), b"", false), Out::InDoubt);
+    assert_eq!(classify(&[], b"", &stamp()), Out::InDoubt);
+    assert_eq!(classify(&headers(&[(":status", "101")]), b"", &stamp()), Out::InDoubt);
+    assert_eq!(classify(&headers(&[(":status", "odd")]), b"", &stamp()), Out::InDoubt);
 }
 
 #[test]
@@ -63,17 +73,24 @@ fn an_answer_of_the_service_is_what_it_says() {
         ("502", Out::InDoubt, Out::InDoubt),
         ("504", Out::InDoubt, Out::InDoubt),
     ] {
-        assert_eq!(classify(&answer(status), b"{}", false), live, "{status}");
-        assert_eq!(classify(&answer(status), b"{}", true), delivered, "{status}");
+        assert_eq!(classify(&answer(status), b"{}", &stamp()), live, "{status}");
+        let to_a_delivery = |ran| {
+            let stamp = WriteStamp { delivery: true, ran, ..stamp() };
+            classify(&answer(status), b"{}", &stamp)
+        };
+        assert_eq!(to_a_delivery(None), delivered, "{status}");
+        assert_eq!(to_a_delivery(Some(200)), delivered, "{status}, and the other one ran it");
+        let alike = to_a_delivery(status.parse().ok());
+        assert_eq!(alike, live, "{status} is the service's answer, the other one gave it too");
     }
 }
 
 #[test]
 fn a_service_gains_nothing_by_faking_envoys_replies() {
-    let fake = |reason: &str| classify(&answer("503"), &reset(reason), false);
+    let fake = |reason: &str| classify(&answer("503"), &reset(reason), &stamp());
     assert_eq!(fake("remote connection failure"), Out::NotRun, "as any 503 of its own");
     assert_eq!(fake("connection termination"), Out::InDoubt, "never more than doubt");
-    let success = classify(&answer("200"), &reset("connection termination"), false);
+    let success = classify(&answer("200"), &reset("connection termination"), &stamp());
     assert_eq!(success, Out::Ran, "the status counts");
 }
 
