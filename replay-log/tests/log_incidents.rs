@@ -3,7 +3,7 @@
 
 mod support;
 
-use protocol::{Replica, Verdict, Word, pb};
+use protocol::{Replica, Verdict, Word, limits, pb};
 use replay_log::journal::{self, Journal, JournalConfig};
 use replay_log::log::Input;
 use replay_log::store::{MemoryStore, Store};
@@ -568,4 +568,51 @@ fn a_doubt_is_listed_though_its_guard_was_silent_before_and_is_again() {
     assert_eq!(try_with(Some(Verdict::InDoubt)), (vec!["in_doubt"], vec![]));
     assert_eq!(try_with(None), (vec!["in_doubt"], vec![]));
     assert_eq!(try_with(Some(Verdict::NotRun)), (vec![], vec!["not_run"]));
+}
+
+#[test]
+fn many_cases_of_one_kind_push_out_none_of_another() {
+    let mut desk = Desk::new();
+    let mut differs = |id: &str, status: u16| {
+        let n = desk.number("s", id);
+        desk.answered("s", &n, Replica::Primary);
+        let delivery = desk.delivery();
+        let digest = protocol::Digest([status as u8; 8]);
+        let word = Word { status, digest, ..delivered_word(&delivery, Verdict::Ran) };
+        desk.report(&delivery, Some(word));
+        desk.log.status().diverged
+    };
+    differs("another status", 500);
+    for i in 0..limits::CASES_KEPT {
+        differs(&format!("another body {i}"), 200);
+    }
+    let listed = differs("one more body", 200);
+    let (status, body): (Vec<_>, Vec<_>) = listed.iter().partition(|c| c.kind == "diverged_status");
+    assert_eq!((status.len(), body.len()), (1, limits::CASES_KEPT));
+    desk.restart();
+    assert_eq!(desk.log.status().diverged, listed, "and on disk it is the same");
+}
+
+#[test]
+fn a_write_with_more_header_fields_than_a_guard_takes_is_refused_before_it_has_a_number() {
+    let mut desk = Desk::new();
+    let mut with = |fields: usize| {
+        let header = pb::Header { name: "x".into(), value: b"y".to_vec() };
+        let headers = vec![header; fields];
+        let append = pb::Append { headers, ..desk.append_message("s", &fields.to_string(), "a") };
+        let token = append.token;
+        desk.message(GATEWAY, pb::gateway_request::Kind::Append(append));
+        desk.reply_to(token)
+    };
+    match with(limits::HEADERS_COUNT + 1) {
+        Some(pb::appended::Outcome::Refused(r)) => {
+            assert_eq!(r.reason(), pb::refused::Reason::Invalid);
+            assert!(r.detail.contains("80 header fields"), "{}", r.detail);
+        }
+        other => panic!("{other:?}"),
+    }
+    match with(limits::HEADERS_COUNT) {
+        Some(pb::appended::Outcome::Numbered(n)) => assert_eq!(n.seq, 1),
+        other => panic!("{other:?}"),
+    }
 }
