@@ -19,7 +19,7 @@ const VERSION: u8 = 1;
 pub struct Slot {
     /// The last number.
     pub last: Number,
-    /// Gateway: where its requests go. Guard: unused.
+    /// Gateway: where its requests go. Guard: the life of the journal that said so; 0 is none.
     pub mark: u32,
 }
 

@@ -168,7 +168,7 @@ impl Guard {
     ) -> crate::reply::Reply {
         let at = begun.at.as_ref().and_then(Position::from_wire);
         if let Some(at) = at {
-            self.seen.ran(cx, &stamp.session, at.number);
+            self.seen.ran(cx, self.journal, &stamp.session, at.number);
         }
         let digest = Digest::from_wire(&begun.digest);
         let (verdict, metric, detail) = match begun.verdict() {

@@ -31,7 +31,7 @@ use protocol::mutants::{self, Mutant};
 use protocol::pb::guard_request::Kind;
 use protocol::pb::{self, outcome};
 use protocol::stamp::WriteStamp;
-use protocol::{Digest, Number, Position, Verdict};
+use protocol::{Digest, Position, Verdict};
 
 /// Body of Envoy's local reply when the service's connection failed.
 const LOCAL_REPLY: &[u8] = b"upstream connect error or disconnect/reset before headers";
@@ -199,9 +199,9 @@ impl Guard {
             return self.runs.insert(noted.token, run);
         };
         let at = noted.at.as_ref().and_then(Position::from_wire);
-        if outcome.kind() == outcome::Kind::Ran {
-            let number: Number = at.map_or(run.stamp.number, |at| at.number);
-            self.seen.ran(cx, &run.stamp.session, number.max(run.stamp.number));
+        // Only what the journal says: the grant may be from an earlier life of it.
+        if let Some(at) = at.filter(|_| outcome.kind() == outcome::Kind::Ran) {
+            self.seen.ran(cx, self.journal, &run.stamp.session, at.number);
         }
         let Some(exchange) = run.exchange else { return };
         let reply = match answer {

@@ -24,7 +24,8 @@ pub(super) struct Wait {
 pub(super) type Reads = BTreeMap<u64, Wait>;
 
 impl Guard {
-    /// Lets a read pass if the replica is known to have run far enough, else asks the journal.
+    /// Lets a read pass if the replica is known to have run far enough, else asks the journal. What
+    /// is known is of the life of the journal that last welcomed this worker.
     pub(super) fn read(
         &mut self,
         cx: &mut Cx<'_>,
@@ -33,7 +34,7 @@ impl Guard {
         last: Number,
     ) -> Flow {
         let passes = last.seq == 0 || mutants::on(Mutant::ReadThoughBehind);
-        if passes || self.seen.has_run(cx, &session, last) {
+        if passes || self.seen.has_run(cx, self.journal, &session, last) {
             self.exchanges.insert(exchange, Phase::Reading);
             return Flow::Continue;
         }
@@ -80,7 +81,7 @@ impl Guard {
         };
         if let Some(at) = &awaited.at {
             let at = Number { epoch: at.epoch, seq: at.seq };
-            self.seen.ran(cx, &wait.session, at);
+            self.seen.ran(cx, self.journal, &wait.session, at);
         }
         if awaited.ran {
             self.exchanges.insert(wait.exchange, Phase::Reading);

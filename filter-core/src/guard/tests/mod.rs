@@ -39,8 +39,21 @@ fn response(kind: guard_response::Kind) -> pb::GuardResponse {
 }
 
 fn welcome() -> pb::GuardResponse {
-    let welcome = pb::GuardWelcome { version: 1, error: String::new(), journal: vec![9; 8] };
+    welcome_of(9)
+}
+
+/// The welcome of a journal in this life.
+fn welcome_of(life: u8) -> pb::GuardResponse {
+    let welcome = pb::GuardWelcome { version: 1, error: String::new(), journal: vec![life; 8] };
     response(guard_response::Kind::Welcome(welcome))
+}
+
+/// The stream is lost, and the journal that comes back is in this life.
+fn again(w: &mut W, life: u8) {
+    w.lose_stream();
+    w.pass(1000);
+    kinds(w);
+    w.message(&welcome_of(life));
 }
 
 /// A worker whose stream is ready, with all that took removed.

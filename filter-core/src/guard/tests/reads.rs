@@ -122,3 +122,68 @@ fn a_later_epoch_is_ahead_of_all_of_an_earlier_one() {
     w.head(2, &[(":method", "GET"), (":path", "/"), ("x-reprise-stamp", stamp)], true);
     assert!(!w.seen(2).passed);
 }
+
+#[test]
+fn what_had_run_in_another_life_of_the_journal_is_asked_about() {
+    let host = Host::new();
+    let (mut a, mut b) = (ready(&host), ready(&host));
+    ran(&mut a, 1, 5);
+    again(&mut a, 9);
+    read(&mut a, 2, 5);
+    assert!(a.seen(2).passed, "the same life");
+    again(&mut a, 7);
+    read(&mut a, 3, 5);
+    let asked = awaits(&mut a);
+    assert_eq!(asked.seq, 5);
+    awaited(&mut a, asked.token, false);
+    assert_eq!(verdict(&a, 3), (503, Verdict::StaleRead));
+    read(&mut b, 2, 5);
+    assert!(b.seen(2).passed, "the life that this worker knows");
+    again(&mut b, 7);
+    read(&mut b, 3, 5);
+    assert_eq!(awaits(&mut b).seq, 5);
+}
+
+#[test]
+fn what_another_life_of_the_journal_says_is_known_again_on_every_worker() {
+    let host = Host::new();
+    let (mut a, mut b) = (ready(&host), ready(&host));
+    ran(&mut a, 1, 20);
+    again(&mut a, 7);
+    again(&mut b, 7);
+    read(&mut a, 2, 5);
+    let token = awaits(&mut a).token;
+    awaited(&mut a, token, true);
+    read(&mut b, 2, 9);
+    assert!(b.seen(2).passed, "it has run 9");
+    read(&mut b, 3, 10);
+    assert_eq!(awaits(&mut b).seq, 10, "20 ran in another life");
+    ran(&mut b, 4, 10);
+    read(&mut a, 3, 10);
+    assert!(a.seen(3).passed);
+}
+
+#[test]
+fn a_worker_that_no_journal_has_welcomed_asks() {
+    let host = Host::new();
+    ran(&mut ready(&host), 1, 5);
+    let mut w = fresh(&host);
+    read(&mut w, 1, 5);
+    assert!(!w.seen(1).passed);
+    w.tick();
+    kinds(&mut w);
+    w.message(&welcome_of(7));
+    assert_eq!(awaits(&mut w).seq, 5);
+}
+
+#[test]
+fn a_run_of_another_life_is_not_taken_for_one_that_the_journal_knows() {
+    let mut w = ready(&Host::new());
+    let token = dispatched(&mut w, 1, 5);
+    end(&mut w, token, answer("200"), b"ok");
+    again(&mut w, 7);
+    assert_eq!(outcome(&mut w).seq, 5);
+    w.message(&response(guard_response::Kind::Noted(pb::Noted { token, at: None })));
+    read(&mut w, 2, 5);
+    assert_eq!(awaits(&mut w).seq, 5);
+}
