@@ -205,6 +205,12 @@ impl Guard {
         }
         let Some(exchange) = run.exchange else { return };
         let reply = match answer {
+            // The journal has no memory of the grant and may give it again.
+            Answer::Ran { .. } if at.is_none_or(|at| at.number < run.stamp.number) => {
+                cx.count(Metric::GuardInDoubt);
+                let detail = "the write ran, but the journal has no memory of its grant";
+                self.turned_back(Verdict::InDoubt, &run.stamp, at, detail)
+            }
             Answer::Ran { forced, response } => {
                 let verdict = if forced { Verdict::Forced } else { Verdict::Ran };
                 let digest = Digest::from_wire(&outcome.digest);

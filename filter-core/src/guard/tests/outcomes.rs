@@ -139,3 +139,19 @@ fn a_call_that_ends_twice_or_for_nobody_changes_nothing() {
     assert_eq!(w.seen(1).reply.as_ref().unwrap().status, 200);
     assert_eq!(w.count(Metric::LateReplies), 1);
 }
+
+#[test]
+fn a_run_that_the_journal_does_not_count_is_in_doubt() {
+    for stands_at in [None, Some(at(1)), Some(pb::Position { epoch: 0, ..at(9) })] {
+        let mut w = ready(&Host::new());
+        let token = dispatched(&mut w, 1, 2);
+        end(&mut w, token, answer("200"), b"ok");
+        assert_eq!(outcome(&mut w).kind(), Out::Ran);
+        let noted = pb::Noted { token, at: stands_at };
+        w.message(&response(guard_response::Kind::Noted(noted)));
+        assert_eq!(verdict(&w, 1), (503, Verdict::InDoubt));
+        assert_eq!(w.seen(1).problem().1, "maybe-done");
+        assert_eq!(w.count(Metric::GuardInDoubt), 1);
+        assert_eq!(w.role.runs.len(), 0);
+    }
+}
