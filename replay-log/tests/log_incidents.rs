@@ -3,7 +3,7 @@
 
 mod support;
 
-use protocol::{Replica, Verdict, Word, limits, pb};
+use protocol::{Position, Replica, Verdict, Word, limits, pb};
 use replay_log::journal::{self, Journal, JournalConfig};
 use replay_log::log::Input;
 use replay_log::store::{MemoryStore, Store};
@@ -269,6 +269,11 @@ impl Site {
         id: &str,
         n: &pb::Numbered,
     ) -> pb::begun::Verdict {
+        self.begun(desk, session, id, n).verdict()
+    }
+
+    /// The whole answer.
+    fn begun(&mut self, desk: &Desk, session: &str, id: &str, n: &pb::Numbered) -> pb::Begun {
         let outputs = self.send(pb::guard_request::Kind::Begin(pb::Begin {
             token: 1,
             session: session.into(),
@@ -291,7 +296,7 @@ impl Site {
             .into_iter()
             .find_map(|o| match o {
                 journal::Output::ToGuard { message, .. } => match message.kind {
-                    Some(pb::guard_response::Kind::Begun(b)) => Some(b.verdict()),
+                    Some(pb::guard_response::Kind::Begun(b)) => Some(b),
                     _ => None,
                 },
                 _ => None,
@@ -314,6 +319,175 @@ impl Site {
     fn word(&self, n: &pb::Numbered) -> Word {
         Word { journal: self.journal.incarnation(), ..ran(Replica::Primary, n, 200) }
     }
+
+    /// A write that is new here runs, and settles at both replicas.
+    fn whole_write(&mut self, desk: &mut Desk, session: &str, id: &str) -> pb::Numbered {
+        let n = desk.number(session, id);
+        assert_eq!(self.begin(desk, session, id, &n), pb::begun::Verdict::Run);
+        self.ran(session, &n);
+        let word = self.word(&n);
+        desk.end(session, &n, pb::end::Kind::Answered, Some(word));
+        desk.drain();
+        n
+    }
+
+    /// The guard refuses a write, and the gateway reports its word; returns where it stands.
+    fn conflict(&mut self, desk: &mut Desk, session: &str, id: &str, n: &pb::Numbered) -> Position {
+        let begun = self.begun(desk, session, id, n);
+        assert_eq!(begun.verdict(), pb::begun::Verdict::Conflict);
+        let at = begun.at.as_ref().and_then(Position::from_wire).expect("where it stands");
+        let word = Word { verdict: Verdict::Conflict, at: Some(at), status: 0, ..self.word(n) };
+        desk.end(session, n, pb::end::Kind::MaybeDone, Some(word));
+        at
+    }
+}
+
+/// Longer than a session rests before its next write opens an epoch.
+const REST_MS: u64 = IDLE_MS + 20_000;
+
+/// The session has been found old, and takes writes again; the word that told it comes twice.
+fn is_forced(desk: &mut Desk, site: &mut Site, session: &str, c: &pb::Numbered, at: Position) {
+    let quarantined = |desk: &Desk| {
+        let cases = desk.log.status().quarantined;
+        cases.iter().map(|case| (case.number.epoch, case.number.seq)).collect::<Vec<_>>()
+    };
+    assert_eq!(quarantined(desk), [(c.epoch, c.seq)]);
+    assert!(desk.deliveries.is_empty());
+    let d = desk.number(session, "d");
+    assert!(d.epoch > c.epoch && d.seq == 1 && d.after.is_none(), "{d:?}");
+    let late = Word { verdict: Verdict::Conflict, at: Some(at), status: 0, ..site.word(c) };
+    desk.end(session, c, pb::end::Kind::MaybeDone, Some(late));
+    assert_eq!(quarantined(desk), [(c.epoch, c.seq)]);
+    assert_eq!(site.begin(desk, session, "d", &d), pb::begun::Verdict::Run);
+}
+
+/// The copy's session has rested, so its next write opens an epoch, above all that the guards know.
+#[test]
+fn an_old_log_is_found_out_though_the_session_opens_an_epoch() {
+    for rest_ms in [REST_MS, 0] {
+        let mut desk = Desk::new();
+        let mut site = Site::open(MemoryStore::new(), 1, desk.now);
+        let a = site.whole_write(&mut desk, "s", "a");
+        desk.pass(1000);
+        let old = desk.store.copy();
+        desk.pass(rest_ms);
+        let b = site.whole_write(&mut desk, "s", "b");
+        assert_eq!(b.epoch > a.epoch, rest_ms > 0, "in the epoch of the copy, or in a later one");
+        let mut desk = Desk::with(config(), old);
+        desk.pass(2 * REST_MS);
+        let c = desk.number("s", "c");
+        let after = c.after.as_ref().expect("the end that the copy knows");
+        assert!(c.epoch > b.epoch && (after.epoch, after.seq) == (a.epoch, a.seq));
+        let at = site.conflict(&mut desk, "s", "c", &c);
+        assert_eq!((at.number.epoch, at.number.seq), (b.epoch, b.seq));
+        is_forced(&mut desk, &mut site, "s", &c, at);
+    }
+}
+
+#[test]
+fn an_old_log_is_found_out_by_a_session_that_it_never_heard_of() {
+    let mut desk = Desk::new();
+    let mut site = Site::open(MemoryStore::new(), 1, desk.now);
+    site.whole_write(&mut desk, "warm", "w");
+    desk.pass(1000);
+    let old = desk.store.copy();
+    let a = site.whole_write(&mut desk, "s", "a");
+    let mut desk = Desk::with(config(), old);
+    desk.pass(2 * REST_MS);
+    let c = desk.number("s", "c");
+    assert!(c.epoch > a.epoch && c.after.is_none());
+    let at = site.conflict(&mut desk, "s", "c", &c);
+    assert_eq!((at.number.epoch, at.number.seq), (a.epoch, a.seq));
+    is_forced(&mut desk, &mut site, "s", &c, at);
+}
+
+/// The secondary, one write behind when the copy was put back, takes the epoch that the primary
+/// refuses.
+#[test]
+fn an_old_log_is_found_out_though_the_other_replica_takes_the_epoch() {
+    let mut desk = Desk::new();
+    let mut site = Site::open(MemoryStore::new(), 1, desk.now);
+    site.whole_write(&mut desk, "s", "a");
+    desk.pass(1000);
+    let old = desk.store.copy();
+    desk.pass(REST_MS);
+    site.whole_write(&mut desk, "s", "b");
+    let mut desk = Desk::with(config(), old);
+    desk.pass(2 * REST_MS);
+    let c = desk.number("s", "c");
+    desk.answered("s", &c, Replica::Secondary);
+    ready(&mut desk, Replica::Primary);
+    let delivery = desk.delivery();
+    assert_eq!(delivery.replica, Replica::Primary);
+    let begun = site.begun(&desk, "s", "c", &c);
+    assert_eq!(begun.verdict(), pb::begun::Verdict::Conflict);
+    let at = begun.at.as_ref().and_then(Position::from_wire).expect("where it stands");
+    let word = Word { at: Some(at), ..delivered_word(&delivery, Verdict::Conflict) };
+    desk.report(&delivery, Some(word));
+    is_forced(&mut desk, &mut site, "s", &c, at);
+}
+
+/// Not the log is old but the replica's journal.
+#[test]
+fn a_guard_before_the_end_that_an_epoch_names_is_listed_and_nothing_is_given_up() {
+    let mut desk = Desk::new();
+    let store = MemoryStore::new();
+    let mut site = Site::open(store.clone(), 1, desk.now);
+    let a = site.whole_write(&mut desk, "s", "a");
+    let snapshot = store.copy();
+    desk.pass(REST_MS);
+    let b = site.whole_write(&mut desk, "s", "b");
+    desk.pass(REST_MS);
+    let incarnation = desk.log.incarnation();
+    let mut site = Site::open(snapshot, 3, desk.now);
+    let c = desk.number("s", "c");
+    assert!(a.epoch < b.epoch && b.epoch < c.epoch);
+    let at = site.conflict(&mut desk, "s", "c", &c);
+    assert_eq!((at.number.epoch, at.number.seq), (a.epoch, a.seq));
+    for _ in 0..100 {
+        while let Some(delivery) = desk.deliveries.pop() {
+            match delivery.replica {
+                Replica::Primary => {
+                    let word = delivered_word(&delivery, Verdict::Conflict);
+                    desk.report(&delivery, Some(Word { at: Some(at), ..word }));
+                }
+                Replica::Secondary => desk.deliver_ok(&delivery),
+            }
+        }
+        desk.pass(10_000);
+    }
+    let status = desk.log.status();
+    assert_eq!((status.conflicts.len(), status.quarantined.len()), (1, 0), "{status:?}");
+    assert_eq!(status.backlog, [1, 0]);
+    assert_eq!(desk.log.incarnation(), incarnation);
+    let d = desk.number("s", "d");
+    assert_eq!((d.epoch, d.seq), (c.epoch, 2));
+}
+
+/// A retry of a settled write names no predecessor: a guard at the very end that its epoch follows
+/// from refuses it. And a word that is late says nothing of a replica that has run the epoch since.
+#[test]
+fn a_conflict_that_is_no_proof_gives_nothing_up() {
+    let mut desk = Desk::new();
+    let a = desk.whole_write("s", "a");
+    desk.pass(REST_MS);
+    let b = desk.number("s", "b");
+    let conflict = |at| Word {
+        verdict: Verdict::Conflict,
+        at: ran(Replica::Primary, &at, 0).at,
+        status: 0,
+        ..ran(Replica::Primary, &b, 0)
+    };
+    desk.end("s", &b, pb::end::Kind::MaybeDone, Some(conflict(a.clone())));
+    assert_eq!(desk.log.status().quarantined.len(), 0, "it stands at the end");
+    desk.answered("s", &b, Replica::Primary);
+    let beyond = pb::Numbered { seq: a.seq + 1, ..a };
+    desk.end("s", &b, pb::end::Kind::MaybeDone, Some(conflict(beyond)));
+    assert_eq!(desk.log.status().quarantined.len(), 0, "it has run the epoch");
+    desk.pass(10_000);
+    desk.drain();
+    assert_eq!(desk.log.status().entries, 0);
+    assert_eq!(desk.number("s", "c").epoch, b.epoch);
 }
 
 /// The primary ran the write and its word was lost; its journal is lost too, and the log hears of

@@ -4,6 +4,7 @@ use super::append::remembered;
 use super::cases::Kind;
 use super::entry::Ran;
 use super::record;
+use super::session::Session;
 use super::{Input, Log};
 use crate::store::Write;
 use crate::{Now, StreamId};
@@ -258,20 +259,13 @@ impl Log {
                 "its replica accepted an epoch that follows from nothing",
             );
         }
-        if let Some(at) = word.at {
-            self.hear_position(now, replica, key, at);
-        }
+        self.hear_position(now, replica, key, word);
     }
 
-    fn hear_position(
-        &mut self,
-        now: Now,
-        replica: Replica,
-        key: &SessionKey,
-        at: protocol::Position,
-    ) {
+    fn hear_position(&mut self, now: Now, replica: Replica, key: &SessionKey, word: &Word) {
+        let Some(at) = word.at else { return };
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if at.number.epoch > session.epoch {
+        if at.number.epoch > session.epoch || session.opens_too_early(replica, word) {
             return self.store_is_old(now, key, at);
         }
         if at.number.epoch < session.epoch {
@@ -339,6 +333,21 @@ impl Log {
         if there {
             self.came_back(now, replica);
         }
+    }
+}
+
+impl Session {
+    /// Whether a replica refuses the first number of this epoch because it has run more than the
+    /// epoch follows from. A replica that has run less has an old journal, and the word of one that
+    /// has run the epoch is no proof against the log.
+    fn opens_too_early(&self, replica: Replica, word: &Word) -> bool {
+        word.verdict == Verdict::Conflict
+            && word.number == Some(self.number(1))
+            && self.settled[replica.index()] == 0
+            && word.at.is_some_and(|at| {
+                at.number.epoch < self.epoch
+                    && self.after.is_none_or(|after| at.number > after.number)
+            })
     }
 }
 
